@@ -1,0 +1,86 @@
+import type { SiteLeaf } from './leaf.ts';
+
+export type CommittedField = 'in' | 'req' | 'res' | 'caller' | 'tenant' | 'peer';
+export type OpenedField = 'in' | 'req' | 'res';
+
+/** The commitments of one road, all under its own random request key. Values are base64. */
+export interface RoadKeys {
+  readonly rid: string;
+  commit(field: CommittedField, bytes: Uint8Array | string): string;
+  /** A commitment over bytes that arrive in pieces. */
+  commitStream(field: CommittedField): { update(bytes: Uint8Array): void; digest(): string };
+}
+
+/** Whose request a road is; stable ids, at most 64 ASCII characters each. */
+export interface RoadOwner {
+  readonly tenant: string;
+  readonly caller: string;
+}
+
+/** A decision that was allowed and has no outcome yet. */
+export interface UnfinishedDecision {
+  readonly rid: string;
+  readonly attempt: number;
+  readonly index: number;
+}
+
+export interface ReceiptEntry {
+  readonly index: number;
+  readonly entry: string;
+  readonly path: readonly string[];
+}
+
+/** The receipt of interface.md, without opening keys. */
+export interface Receipt {
+  readonly v: 1;
+  readonly id: string;
+  readonly origin: string;
+  readonly level: 'logged';
+  readonly state: 'open' | 'closed';
+  readonly checkpoint: string;
+  readonly attempts: readonly { readonly decision: ReceiptEntry; readonly outcome: ReceiptEntry | null }[];
+}
+
+/** One leaf's C2SP tlog-proof text. */
+export type LeafChoice = { readonly leaf: 'decision' | 'outcome'; readonly attempt: number | null };
+
+/**
+ * The site's transparency log. Every promise that resolves speaks of durable state. When the disk refuses, `append`
+ * rejects with Fault kind `unavailable`, code `ledger.unavailable`, and goes on rejecting until `healthy()`.
+ */
+export interface Ledger extends AsyncDisposable {
+  readonly origin: string;
+  readonly logId: string;
+  /** The log's public key as C2SP signed-note writes it: `<origin>+<hex id>+<base64 type and key>`. */
+  readonly vkey: string;
+  /** Draws the road's request key; it becomes durable no later than the first leaf appended with it. */
+  openRoad(rid: string, owner: RoadOwner): RoadKeys;
+  /** Appends a decision or outcome leaf of a road; resolves with its index once it is durable. */
+  appendRoad(keys: RoadKeys, entry: Buffer): Promise<number>;
+  /** Appends an outcome for a road of an earlier process, which has no keys here any more. */
+  appendRecovered(entry: Buffer): Promise<number>;
+  /** Appends a leaf of no road. */
+  appendSite(leaf: Omit<SiteLeaf, 'v' | 'log' | 't'>): Promise<number>;
+  /** The index of the site leaf with this id among those at or after `from`, or null. */
+  findSite(id: string, from: number): Promise<number | null>;
+  /** Number of durable leaves. */
+  size(): number;
+  /** Null when leaves can be appended, else why not. */
+  trouble(): string | null;
+  /** True when the last signed checkpoint is kept in a second place. */
+  anchored(): boolean;
+  unfinished(): Promise<readonly UnfinishedDecision[]>;
+  /** Null for an unknown id. */
+  owner(rid: string): Promise<RoadOwner | null>;
+  receipt(rid: string): Promise<Receipt | null>;
+  /** The keys that open the road's commitments, base64; a field that was never committed is left out. */
+  opening(rid: string): Promise<Partial<Record<OpenedField, string>> | null>;
+  /** `text/plain` C2SP tlog-proof of one leaf, or null. */
+  proof(rid: string, choice: LeafChoice): Promise<string | null>;
+  /** Resolves true when the road has closed, false after `ms`. */
+  waitClosed(rid: string, ms: number, signal: AbortSignal): Promise<boolean>;
+  /** The signed checkpoint over all durable leaves at most a second old. */
+  checkpoint(): Promise<string>;
+  /** A tile or entry bundle by its C2SP path (`tile/0/x001/234`, `tile/entries/000.p/5`), or null. */
+  tile(path: string): Promise<Buffer | null>;
+}
