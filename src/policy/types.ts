@@ -90,3 +90,169 @@ export interface DecisionInput {
   /** ms since 1970. */
   readonly now: number;
 }
+
+/** Yen a million tokens, in millionths of a yen so that a canonical bundle holds integers. */
+export interface Price {
+  readonly in: number;
+  readonly out: number;
+}
+
+/** One model at one provider; `upstream` is the provider's own name of it. */
+export interface ProviderModel {
+  readonly accepts: 1 | 2 | 3;
+  readonly upstream: string;
+  readonly price: Price | null;
+}
+
+/** The network facts of a provider; the egress room enforces them on the socket. */
+export interface ProviderNetwork {
+  readonly hosts: readonly string[];
+  readonly addresses: readonly string[];
+  readonly pins: readonly string[];
+  readonly issuer: string | null;
+  readonly proxy: string | null;
+}
+
+/** A provider as the bundle holds it; url and network are null exactly for a model run by this machine. */
+export interface Provider {
+  readonly id: string;
+  readonly kind: string;
+  readonly url: string | null;
+  /** The name of a secret of the process configuration. */
+  readonly secret: string | null;
+  readonly models: Readonly<Record<string, ProviderModel>>;
+  readonly residency: ResidencyRecord | null;
+  readonly network: ProviderNetwork | null;
+}
+
+export const STRATEGIES = ['order', 'weighted', 'cheapest', 'fastest', 'balanced'] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
+/** A callers' name of a model: where it may be served, and the floor of its label (null: the site's). */
+export interface ModelRoute {
+  readonly from: readonly { readonly endpoint: string; readonly weight: number }[];
+  readonly strategy: Strategy;
+  readonly label: Label | null;
+}
+
+/** The public keys (C2SP vkeys) that may sign the next bundle, and how many of them it takes. */
+export interface Signers {
+  readonly threshold: number;
+  readonly keys: readonly string[];
+}
+
+export interface SiteFacts {
+  /** Also the first part of the log's origin. */
+  readonly name: string;
+  readonly jurisdiction: string;
+  readonly posture: Posture;
+  readonly label: Label | null;
+  readonly packs: readonly string[];
+}
+
+/** A policy test: what the decisions for one request must be. `at` in ms since 1970, null for now. */
+export interface PolicyTest {
+  readonly name: string;
+  readonly model: string;
+  readonly roles: readonly string[];
+  /** As the header `Sekisho-Label` gives it. */
+  readonly label: string | null;
+  readonly purpose: string | null;
+  readonly at: number | null;
+  readonly allow: readonly string[];
+  /** Rules that must be among those that deny, by endpoint. */
+  readonly deny: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What the drafts of a governance folder say, before they become a version of the bundle. */
+export interface Drafts {
+  readonly site: SiteFacts;
+  /** Null leaves the signers of the running bundle as they are. */
+  readonly signers: Signers | null;
+  readonly providers: readonly Provider[];
+  readonly models: Readonly<Record<string, ModelRoute>>;
+  readonly purposes: readonly string[];
+  readonly policies: Readonly<Record<string, string>>;
+  readonly packs: Readonly<Record<string, { readonly policies: Readonly<Record<string, string>> }>>;
+  readonly tests: readonly PolicyTest[];
+}
+
+/** Everything that is allowed, as one value; its canonical JSON is what is hashed and signed. */
+export interface Bundle {
+  readonly v: 1;
+  readonly kind: 'governance';
+  readonly version: number;
+  readonly site: SiteFacts & { readonly signers: Signers };
+  readonly providers: readonly Provider[];
+  readonly models: Readonly<Record<string, ModelRoute>>;
+  readonly purposes: readonly string[];
+  readonly policies: Readonly<Record<string, string>>;
+  readonly packs: Drafts['packs'];
+  readonly tests: readonly PolicyTest[];
+  /** The digest of each part, `sha256:<hex>`, so that two bundles can be compared part by part. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+
+/** One model served at one provider in one place: all that routing, adapters and egress need to know of it. */
+export interface Endpoint {
+  /** `provider/model` */
+  readonly id: string;
+  readonly provider: string;
+  /** Which adapter speaks to it. */
+  readonly kind: string;
+  /** The provider's own name of the model. */
+  readonly upstream: string;
+  readonly accepts: 1 | 2 | 3;
+  /** The name of a secret of the process configuration. */
+  readonly secret: string | null;
+  readonly price: Price | null;
+  /** The shape that the egress room takes; null for a model run by this machine. */
+  readonly network: (ProviderNetwork & { readonly endpoint: string; readonly url: string }) | null;
+  /** Its traffic cannot leave this machine: run by it, or every allowed address is loopback and there is no proxy. */
+  readonly ownMachine: boolean;
+  /** The implicit record when the model is run by this machine; null when there is none. */
+  readonly record: ResidencyRecord | null;
+  /** `sha256:<hex>` of the record's canonical JSON, of `null` when there is none. */
+  readonly recordDigest: string;
+}
+
+export interface RoutedModel {
+  readonly name: string;
+  readonly strategy: Strategy;
+  /** The floor, with the site's and the default applied. */
+  readonly floor: Label;
+  /** In the bundle's order. */
+  readonly from: readonly { readonly endpoint: Endpoint; readonly weight: number }[];
+}
+
+/** What a request's label is, or that it asked for less than the floor. */
+export type LabelAnswer =
+  | { readonly kind: 'label'; readonly label: Label }
+  | { readonly kind: 'downgrade'; readonly floor: Label; readonly asked: Label };
+
+/** The decisions for every endpoint of a model name, allowed ones and denied ones, in the bundle's order. */
+export interface Plan {
+  readonly model: 'known' | 'unknown';
+  readonly decisions: readonly EndpointDecision[];
+}
+
+/** One bundle, ready to decide. */
+export interface PolicyEngine {
+  /** `sha256:<hex>` of the bundle's canonical JSON. */
+  readonly hash: string;
+  readonly bundle: Bundle;
+  /** In the order of their names. */
+  readonly models: readonly RoutedModel[];
+  /** In the bundle's order. */
+  readonly endpoints: readonly Endpoint[];
+  model(name: string): RoutedModel | null;
+  endpoint(id: string): Endpoint | null;
+  purposeListed(purpose: string): boolean;
+  /**
+   * The label of a request: the floor of the model's name, raised by the header.
+   * @throws Fault kind `invalid` code `policy.label` when the header is malformed.
+   */
+  label(model: string, header: string | null): LabelAnswer;
+  /** Never throws: what cannot be decided is denied. */
+  plan(input: DecisionInput): Plan;
+}
