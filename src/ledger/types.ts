@@ -65,6 +65,11 @@ export interface Ledger extends AsyncDisposable {
   findSite(id: string, from: number): Promise<number | null>;
   /** Number of durable leaves. */
   size(): number;
+  /**
+   * The time to write into the next leaf, in ms since 1970; never earlier than that of any leaf before it.
+   * @throws Fault kind `unavailable`, code `ledger.clock_regression`, when the clock stepped back beyond the tolerance.
+   */
+  time(): number;
   /** Null when leaves can be appended, else why not. */
   trouble(): string | null;
   /** True when the last signed checkpoint is kept in a second place. */
