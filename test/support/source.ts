@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import path from 'node:path';
+import { parseSync, Visitor } from 'oxc-parser';
+import type { Comment, Program, VisitorObject } from 'oxc-parser';
+
+/** How a module names another one. `type` leaves nothing at run time; `computed` cannot be read from the text. */
+export type ImportKind = 'value' | 'type' | 'computed';
+
+export interface Import {
+  readonly specifier: string;
+  readonly kind: ImportKind;
+  readonly line: number;
+}
+
+/** A parsed file; `file` is its path below the repository, with slashes. */
+export interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly program: Program;
+  readonly comments: readonly Comment[];
+  readonly imports: readonly Import[];
+}
+
+export const ROOT = path.join(import.meta.dirname, '..', '..');
+
+/** Every TypeScript file below the named folders of the repository, parsed. */
+export async function readSources(folders: readonly string[]): Promise<readonly Source[]> {
+  const sources: Source[] = [];
+  const patterns = folders.map((folder) => `${folder}/**/*.ts`);
+  for await (const found of glob(patterns, { cwd: ROOT })) {
+    const file = found.split(path.sep).join('/');
+    sources.push(parseSource(file, readFileSync(path.join(ROOT, file), 'utf8')));
+  }
+  return sources.toSorted((a, b) => (a.file < b.file ? -1 : 1));
+}
+
+/** Parses one file; a syntax error throws, since a file that cannot be read cannot be judged. */
+export function parseSource(file: string, text: string): Source {
+  const { program, comments, errors } = parseSync(file, text, { lang: 'ts', sourceType: 'module' });
+  const [error] = errors;
+  if (error !== undefined) throw new SyntaxError(`${file}: ${error.message}`);
+  const source = { file, text, program, comments };
+  return { ...source, imports: importsOf(source) };
+}
+
+/** Calls the visitor for every node of the file. */
+export function walk(source: Pick<Source, 'program'>, visitor: VisitorObject): void {
+  new Visitor(visitor).visit(source.program);
+}
+
+/** The line, counted from 1, of an offset in the file. */
+export function lineOf(source: Pick<Source, 'text'>, offset: number): number {
+  return source.text.slice(0, offset).split('\n').length;
+}
+
+function importsOf(source: Omit<Source, 'imports'>): readonly Import[] {
+  const imports: Import[] = [];
+  const add = (specifier: unknown, kind: ImportKind, offset: number): void => {
+    const line = lineOf(source, offset);
+    if (typeof specifier === 'string') imports.push({ specifier, kind, line });
+    else imports.push({ specifier: '', kind: 'computed', line });
+  };
+  const kindOf = (written: string | undefined): ImportKind => (written === 'type' ? 'type' : 'value');
+  walk(source, {
+    ImportDeclaration: (node) => add(node.source.value, kindOf(node.importKind), node.start),
+    ExportNamedDeclaration: (node) => {
+      if (node.source !== null) add(node.source.value, kindOf(node.exportKind), node.start);
+    },
+    ExportAllDeclaration: (node) => add(node.source.value, kindOf(node.exportKind), node.start),
+    ImportExpression: (node) => add(literal(node.source), 'value', node.start),
+    TSImportType: (node) => add(node.source.value, 'type', node.start),
+    TSExternalModuleReference: (node) => add(node.expression.value, 'value', node.start),
+    CallExpression: (node) => {
+      const name = calleeName(node.callee);
+      if (name === 'require' || name === 'getBuiltinModule')
+        add(literal(node.arguments[0]), 'value', node.start);
+    },
+    // A worker or child is named by `new URL('./file.ts', import.meta.url)`.
+    NewExpression: (node) => {
+      const [target, base] = node.arguments;
+      if (calleeName(node.callee) !== 'URL' || base === undefined || target === undefined) return;
+      const named = literal(target);
+      if (typeof named === 'string' && named.endsWith('.ts')) add(named, 'value', node.start);
+    },
+  });
+  return imports;
+}
+
+/** The last name of `a`, `a.b` or `a.b.c`; empty for other callees. */
+export function calleeName(node: { readonly type: string }): string {
+  if ('name' in node && typeof node.name === 'string') return node.name;
+  if ('property' in node && isNode(node.property)) return calleeName(node.property);
+  return '';
+}
+
+function literal(node: { readonly type: string } | undefined): unknown {
+  return node !== undefined && node.type === 'Literal' && 'value' in node ? node.value : null;
+}
+
+function isNode(value: unknown): value is { readonly type: string } {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
