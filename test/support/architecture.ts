@@ -57,7 +57,17 @@ const SOCKETS = new Set([
 ]);
 const SOCKET_FILES = /^src\/(?:egress\/|server\/listen\.ts$)/;
 
+const HATCHES = new Set([
+  'globalThis.fetch',
+  'globalThis.WebSocket',
+  'globalThis.EventSource',
+  'process.binding',
+  'process.dlopen',
+]);
+
 const SQL_FILES = /^src\/(?:storage\/|\w+\/(?:store|migrations)\.ts$|\w+\/migrations\/)/;
+/** Holds a database file open as a lock that dies with its process, however it dies; no data is in it. */
+const LOCK_FILE = 'src/ledger/lock.ts';
 const SQL_CALLS = new Set([
   'selectFrom',
   'insertInto',
@@ -77,6 +87,7 @@ export function architectureViolations(sources: readonly Source[]): readonly str
     ...roomOf(source.file).problems.map((problem) => `${source.file}:1 ${problem}`),
     ...source.imports.flatMap((found) => importViolations(source, found)),
     ...permitViolations(source),
+    ...hatchViolations(source),
     ...sqlViolations(source),
   ]);
 }
@@ -125,7 +136,8 @@ function relativeProblem(file: string, specifier: string): string | null {
 function builtinProblem(file: string, found: Import): string | null {
   const name = found.specifier.replace(/^node:/, '');
   if (!found.specifier.startsWith('node:')) return `imports ${name} without node:`;
-  if (name === 'sqlite') return SQL_FILES.test(file) ? null : 'opens a database outside storage';
+  if (name === 'sqlite')
+    return SQL_FILES.test(file) || file === LOCK_FILE ? null : 'opens a database outside storage';
   if (SOCKETS.has(name) && found.kind !== 'type' && !SOCKET_FILES.test(file))
     return `imports ${found.specifier}: sockets are opened in egress and listened to in server/listen.ts`;
   return null;
@@ -156,8 +168,30 @@ function permitViolations(source: Source): readonly string[] {
   return lines;
 }
 
+// Ways around the imports that the table judges.
+function hatchViolations(source: Source): readonly string[] {
+  if (isTest(source.file)) return [];
+  const lines: string[] = [];
+  const add = (offset: number, what: string): void => {
+    lines.push(`${source.file}:${lineOf(source, offset)} ${what}`);
+  };
+  walk(source, {
+    CallExpression: (node) => {
+      if (calleeName(node.callee) === 'eval') add(node.start, 'calls eval');
+    },
+    NewExpression: (node) => {
+      if (calleeName(node.callee) === 'Function') add(node.start, 'makes a function from text');
+    },
+    MemberExpression: (node) => {
+      const name = `${calleeName(node.object)}.${calleeName(node)}`;
+      if (HATCHES.has(name)) add(node.start, `uses ${name}`);
+    },
+  });
+  return lines;
+}
+
 function sqlViolations(source: Source): readonly string[] {
-  if (isTest(source.file) || SQL_FILES.test(source.file)) return [];
+  if (isTest(source.file) || SQL_FILES.test(source.file) || source.file === LOCK_FILE) return [];
   const lines: string[] = [];
   const add = (offset: number, what: string): void => {
     lines.push(`${source.file}:${lineOf(source, offset)} ${what} outside store.ts`);
