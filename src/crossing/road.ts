@@ -1,0 +1,199 @@
+import type { EgressCall, EgressHandler, EgressRequest } from '../egress/types.ts';
+import { mintPermit, type Permit } from '../egress/permit.ts';
+import type { Caller } from '../identity/types.ts';
+import { bucket, encodeLeaf, type DecisionLeaf, type OutcomeStatus } from '../ledger/leaf.ts';
+import type { Ledger, RoadKeys } from '../ledger/types.ts';
+import type { EndpointDecision, Label } from '../policy/types.ts';
+
+/** What somebody asks to move, before anything was decided. */
+export interface RoadRequest {
+  readonly rid: string;
+  readonly surface: string;
+  readonly action: 'infer';
+  /** The caller's name of the model. */
+  readonly model: string;
+  readonly caller: Caller;
+  readonly label: Label;
+  readonly purpose: string | null;
+  /** The body as received. */
+  readonly input: Buffer;
+  /** The hash of the bundle that decides. */
+  readonly bundle: string;
+  /** Every endpoint that was looked at, with its decision. */
+  readonly considered: readonly EndpointDecision[];
+}
+
+/** What came of one attempt. Byte counts are exact here and bucketed in the leaf. */
+export interface AttemptResult {
+  readonly status: OutcomeStatus;
+  /** An error code of interface.md, or the guard that refused. */
+  readonly code: string | null;
+  /** The provider's status. */
+  readonly http: number | null;
+  readonly sent: number;
+  readonly received: number;
+  /** The commitment over the bytes handed to the client's socket, or null when this attempt gave it nothing. */
+  readonly res: string | null;
+}
+
+/** Where an attempt's bytes go: a channel of the egress room, or the engine in this machine. */
+export interface Transport {
+  dispatch(permit: Permit, request: EgressRequest, handler: EgressHandler): EgressCall;
+}
+
+/** interface.md: a decision leaf names at most this many endpoints. */
+const MAX_CONSIDERED = 32;
+
+/** One request's way over the boundary: every step is durable in the ledger before the next one happens. */
+export class Road {
+  readonly request: RoadRequest;
+  readonly #ledger: Ledger;
+  readonly #keys: RoadKeys;
+  #attempts = 0;
+  #previous: number | null = null;
+
+  constructor(ledger: Ledger, request: RoadRequest) {
+    this.request = request;
+    this.#ledger = ledger;
+    this.#keys = ledger.openRoad(request.rid, { tenant: request.caller.tenant, caller: request.caller.id });
+  }
+
+  get rid(): string {
+    return this.request.rid;
+  }
+
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /**
+   * Records that nothing leaves. `rule` names the check that denied when no endpoint was looked at.
+   * @throws Fault kind `unavailable` when the ledger cannot record.
+   */
+  async deny(): Promise<void> {
+    await this.#appendDecision(null, null);
+  }
+
+  /**
+   * Records that `body` may go to `decision.to`, and only then gives the right to send it.
+   * @throws Fault kind `unavailable` when the ledger cannot record; nothing was sent then.
+   */
+  async attempt(decision: EndpointDecision, body: Buffer): Promise<Attempt> {
+    const index = await this.#appendDecision(decision, body);
+    const number = this.#attempts;
+    const permit = mintPermit({ rid: this.rid, endpoint: decision.endpoint, bundle: this.request.bundle });
+    return new Attempt({ ledger: this.#ledger, keys: this.#keys, rid: this.rid, number, index, permit });
+  }
+
+  /**
+   * Closes `failed` and opens the next attempt. Both leaves enter the log side by side, so that no crash can leave a
+   * road that is neither closed nor under way.
+   */
+  async attemptAfter(
+    failed: { attempt: Attempt; result: AttemptResult },
+    decision: EndpointDecision,
+    body: Buffer,
+  ): Promise<Attempt> {
+    const closing = failed.attempt.close(failed.result, { roadEnds: false });
+    const opening = this.attempt(decision, body);
+    const [, attempt] = await Promise.all([closing, opening]);
+    return attempt;
+  }
+
+  async #appendDecision(allowed: EndpointDecision | null, body: Buffer | null): Promise<number> {
+    this.#attempts += 1;
+    const leaf = this.#decisionLeaf(allowed, body);
+    const appended = this.#ledger.appendRoad(this.#keys, encodeLeaf(leaf));
+    this.#previous = await appended;
+    return this.#previous;
+  }
+
+  #decisionLeaf(allowed: EndpointDecision | null, body: Buffer | null): DecisionLeaf {
+    const { request } = this;
+    return {
+      v: 1,
+      kind: 'decision',
+      rid: request.rid,
+      attempt: this.#attempts,
+      prev: this.#previous,
+      t: this.#ledger.time(),
+      log: this.#ledger.origin,
+      bundle: request.bundle,
+      action: request.action,
+      surface: request.surface,
+      model: request.model,
+      label: { conf: request.label.conf, categories: request.label.categories },
+      purpose: request.purpose,
+      effect: allowed === null ? 'deny' : 'allow',
+      considered: request.considered.slice(0, MAX_CONSIDERED).map(({ endpoint, record, effect, rules }) => ({
+        endpoint,
+        record,
+        effect,
+        rules,
+      })),
+      to: allowed === null ? null : allowed.to,
+      c: {
+        in: this.#keys.commit('in', request.input),
+        req: body === null ? null : this.#keys.commit('req', body),
+        caller: this.#keys.commit('caller', request.caller.id),
+        tenant: this.#keys.commit('tenant', request.caller.tenant),
+      },
+    };
+  }
+}
+
+interface AttemptParts {
+  readonly ledger: Ledger;
+  readonly keys: RoadKeys;
+  readonly rid: string;
+  readonly number: number;
+  readonly index: number;
+  readonly permit: Permit;
+}
+
+/** One dispatch whose decision is durable. */
+export class Attempt {
+  readonly #parts: AttemptParts;
+  #call: EgressCall | null = null;
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends the request through `transport`, once. */
+  send(transport: Transport, request: EgressRequest, handler: EgressHandler): EgressCall {
+    this.#call = transport.dispatch(this.#parts.permit, request, handler);
+    return this.#call;
+  }
+
+  /** Gathers the commitment over the bytes handed to the client's socket. */
+  responseCommitment(): { update(bytes: Uint8Array): void; digest(): string } {
+    return this.#parts.keys.commitStream('res');
+  }
+
+  /**
+   * Records what came of it. `roadEnds` marks the road's last outcome, which says how many attempts there were.
+   * @throws Fault kind `unavailable` when the ledger cannot record: the answer's end must not be sent then.
+   */
+  async close(result: AttemptResult, { roadEnds }: { roadEnds: boolean }): Promise<void> {
+    const { ledger, keys, rid, number, index } = this.#parts;
+    const observed = this.#call?.observed() ?? null;
+    const leaf = encodeLeaf({
+      v: 1,
+      kind: 'outcome',
+      rid,
+      attempt: number,
+      of: index,
+      t: ledger.time(),
+      status: result.status,
+      code: result.code,
+      http: result.http,
+      observed: observed === null ? null : { spki: observed.spki, connectMs: Math.round(observed.connectMs) },
+      in: bucket(result.sent),
+      out: bucket(result.received),
+      c: { res: result.res, peer: observed === null ? null : keys.commit('peer', observed.peer) },
+      ...(roadEnds ? { attempts: number } : {}),
+    });
+    await ledger.appendRoad(keys, leaf);
+  }
+}

@@ -1,0 +1,123 @@
+import type { AttemptResult } from '../../crossing/road.ts';
+import type { EgressCall, EgressRequest } from '../../egress/types.ts';
+import type { EndpointDecision } from '../../policy/types.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { toFault } from '../../core/fault.ts';
+import type { Exchange } from '../exchange.ts';
+import { govern, type Gateway, type Governed } from '../govern.ts';
+import { answerHeaders, finish } from './finish.ts';
+import { plainRelay } from './relay-plain.ts';
+import { streamRelay } from './relay-stream.ts';
+import { parseChat, type ChatRequest } from './request.ts';
+import type { Relay, Relayed } from './relay.ts';
+import type { Run } from './run.ts';
+
+/** An endpoint that policy allows, with the request as it wants it. */
+interface Candidate {
+  readonly decision: EndpointDecision;
+  readonly endpoint: Endpoint;
+  readonly request: EgressRequest & { readonly body: Buffer };
+}
+
+/** `POST /v1/chat/completions`, plain and streamed. */
+export async function chatCompletions(gateway: Gateway, exchange: Exchange): Promise<void> {
+  const chat = parseChat(exchange.body);
+  const governed = await govern(gateway, exchange, { surface: 'openai', model: chat.model });
+  if (governed === null) return;
+  const candidates = prepare(gateway, governed, chat);
+  const client = watchClient(exchange);
+  const tried: string[] = [];
+  let [candidate, ...others] = candidates;
+  if (candidate === undefined) return;
+  let attempt = await governed.road.attempt(candidate.decision, candidate.request.body);
+  for (;;) {
+    tried.push(candidate.endpoint.id);
+    const commitment = attempt.responseCommitment();
+    const { endpoint, request } = candidate;
+    const run: Run = {
+      gateway,
+      exchange,
+      road: governed.road,
+      chat,
+      attempt,
+      endpoint,
+      request,
+      commitment,
+      tried,
+    };
+    const relay = start(run, client);
+    const relayed = await relay.settled;
+    const next = others[0];
+    if (!mayTryNext(relayed, relay) || next === undefined || client.gone) {
+      await finish(run, relay, relayed);
+      return;
+    }
+    const result = resultOfFailed(relayed);
+    attempt = await governed.road.attemptAfter({ attempt, result }, next.decision, next.request.body);
+    candidate = next;
+    others = others.slice(1);
+  }
+}
+
+// An endpoint that cannot honour the request is passed over; when none can, the caller learns which parameter it is.
+function prepare(gateway: Gateway, governed: Governed, chat: ChatRequest): readonly Candidate[] {
+  const candidates: Candidate[] = [];
+  let refusal: unknown = null;
+  for (const decision of governed.allowed) {
+    const endpoint = gateway.endpoint(decision.endpoint);
+    try {
+      candidates.push({ decision, endpoint, request: endpoint.prepareChat(chat) });
+    } catch (thrown) {
+      refusal ??= thrown;
+    }
+  }
+  if (candidates.length === 0) throw toFault(refusal);
+  return candidates;
+}
+
+interface ClientWatch {
+  gone: boolean;
+  relay: Relay | null;
+}
+
+function watchClient(exchange: Exchange): ClientWatch {
+  const watch: ClientWatch = { gone: false, relay: null };
+  exchange.reply.onGone(() => {
+    watch.gone = true;
+    watch.relay?.clientGone();
+  });
+  return watch;
+}
+
+function start(run: Run, client: ClientWatch): Relay {
+  let call: EgressCall | null = null;
+  const context = {
+    endpoint: run.endpoint.id,
+    reply: run.exchange.reply,
+    begin: () => run.exchange.reply.head(200, answerHeaders(run, 'text/event-stream; charset=utf-8')),
+    committed: (bytes: Buffer) => run.commitment.update(bytes),
+    resume: () => call?.resume(),
+    abort: () => call?.abort(),
+  };
+  const relay = run.chat.stream ? streamRelay(context) : plainRelay(context);
+  client.relay = relay;
+  if (client.gone) relay.clientGone();
+  else call = run.attempt.send(run.endpoint.transport, run.request, relay.handler);
+  return relay;
+}
+
+function mayTryNext(relayed: Relayed, relay: Relay): boolean {
+  return relayed.kind === 'failed' && relayed.failure.mayTryNext && !relay.begun();
+}
+
+function resultOfFailed(relayed: Relayed): AttemptResult {
+  const known = relayed.kind === 'failed' ? relayed.failure : null;
+  return {
+    status: known?.status ?? 'not-sent',
+    code: known?.code ?? null,
+    http: relayed.kind === 'failed' ? relayed.http : null,
+    sent: 0,
+    received: 0,
+    res: null,
+  };
+}

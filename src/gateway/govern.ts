@@ -1,0 +1,150 @@
+import { Road } from '../crossing/road.ts';
+import type { Log } from '../core/log.ts';
+import type { World } from '../core/world.ts';
+import { Fault } from '../core/fault.ts';
+import type { Ledger } from '../ledger/types.ts';
+import { labelToHeader } from '../policy/labels.ts';
+import type { EndpointDecision, Label, PolicyEngine } from '../policy/types.ts';
+import type { Endpoint } from './endpoint.ts';
+import { errorBody, JSON_TYPE, type SurfaceError } from './errors.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What every surface needs to take a request down the road. */
+export interface Gateway {
+  readonly ledger: Ledger;
+  readonly world: World;
+  readonly log: Log;
+  /** The engine of the running bundle. */
+  policy(): PolicyEngine;
+  /** The endpoint of an id that the running bundle names. */
+  endpoint(id: string): Endpoint;
+}
+
+/** A request that policy allows somewhere: its road is open, nothing has left. */
+export interface Governed {
+  readonly road: Road;
+  readonly label: Label;
+  /** Best first; never empty. */
+  readonly allowed: readonly EndpointDecision[];
+}
+
+/** A denial that was not recorded yet. */
+interface Denial {
+  readonly road: Road;
+  readonly error: SurfaceError;
+}
+
+/**
+ * Labels and decides. A denial is recorded and answered here, and null returned.
+ * @throws Fault `gateway.model_not_found`, `policy.label`, and `ledger.*` when a denial cannot be recorded.
+ */
+export async function govern(
+  gateway: Gateway,
+  exchange: Exchange,
+  asked: { surface: string; model: string },
+): Promise<Governed | null> {
+  const verdict = decide(gateway, exchange, asked);
+  if (!('error' in verdict)) return verdict;
+  await verdict.road.deny();
+  const headers = { ...governedHeaders(verdict.road, exchange), ...verdict.error.headers };
+  exchange.reply.head(verdict.error.status, { ...headers, 'content-type': JSON_TYPE });
+  exchange.reply.end(errorBody(verdict.error));
+  return null;
+}
+
+function decide(
+  gateway: Gateway,
+  exchange: Exchange,
+  asked: { surface: string; model: string },
+): Governed | Denial {
+  const engine = gateway.policy();
+  const labelled = engine.label(asked.model, exchange.header('sekisho-label'));
+  if (labelled === null) throw modelNotFound(asked.model);
+  const { label } = labelled;
+  const purpose = exchange.header('sekisho-purpose');
+  const purposeKnown = purpose === null || engine.purposeListed(purpose);
+  const { caller } = exchange;
+  const open = (considered: readonly EndpointDecision[]): Road =>
+    new Road(gateway.ledger, {
+      ...asked,
+      rid: gateway.world.ids.receipt(),
+      action: 'infer',
+      caller,
+      label,
+      purpose: purposeKnown ? purpose : null,
+      input: exchange.body,
+      bundle: engine.hash,
+      considered,
+    });
+  if (labelled.kind === 'downgrade') return { road: open([]), error: labelDowngrade(label) };
+  if (!purposeKnown) return { road: open([]), error: unknownPurpose(engine.bundle.purposes) };
+  const { decisions } = engine.plan({
+    caller,
+    action: 'infer',
+    model: asked.model,
+    label,
+    purpose,
+    now: gateway.world.clock.now(),
+  });
+  const road = open(decisions);
+  const allowed = decisions.filter((decision) => decision.effect === 'allow');
+  if (allowed.length === 0) return { road, error: policyViolation(road, decisions) };
+  return { road, label, allowed };
+}
+
+/** The headers of every reply that has a leaf. `endpoint` once dispatched. */
+export function governedHeaders(road: Road, exchange: Exchange, endpoint?: string): Record<string, string> {
+  const echoed = exchange.header('sekisho-request-id');
+  return {
+    'sekisho-receipt': road.rid,
+    'sekisho-label': labelToHeader(road.request.label),
+    'x-request-id': road.rid,
+    'apim-request-id': road.rid,
+    ...(endpoint === undefined ? {} : { 'sekisho-endpoint': endpoint }),
+    ...(echoed === null ? {} : { 'sekisho-request-id': echoed }),
+  };
+}
+
+export function modelNotFound(model: string): Fault {
+  return new Fault(
+    'missing',
+    'gateway.model_not_found',
+    `the model ${JSON.stringify(model)} does not exist`,
+    {
+      details: { param: 'model' },
+    },
+  );
+}
+
+function labelDowngrade(label: Label): SurfaceError {
+  return {
+    status: 400,
+    code: 'label_downgrade',
+    message: `the header Sekisho-Label may raise the label ${labelToHeader(label)}, not lower it`,
+    param: 'Sekisho-Label',
+  };
+}
+
+function unknownPurpose(known: readonly string[]): SurfaceError {
+  const list = known.length === 0 ? 'none is listed' : `listed are: ${known.join(', ')}`;
+  return {
+    status: 400,
+    code: 'unknown_purpose',
+    message: `the header Sekisho-Purpose names no purpose of the running bundle; ${list}`,
+    param: 'Sekisho-Purpose',
+  };
+}
+
+function policyViolation(road: Road, decisions: readonly EndpointDecision[]): SurfaceError {
+  const reasons = decisions.flatMap(({ endpoint, reasons }) =>
+    reasons.map(({ policy, ja, en }) => ({ endpoint, policy, ja, en })),
+  );
+  const label = labelToHeader(road.request.label);
+  return {
+    status: 403,
+    code: 'residency_policy_violation',
+    message: `policy allows no endpoint of this model for data labelled ${label}; see innererror.reasons`,
+    param: null,
+    innererror: { decision_id: road.rid, label, reasons },
+  };
+}

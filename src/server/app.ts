@@ -1,0 +1,141 @@
+import { Hono, type Context } from 'hono';
+import { z } from 'zod';
+import { Fault, toFault } from '../core/fault.ts';
+import type { Log } from '../core/log.ts';
+import type { BoundRoute, Route, RouteCaller, RouteReply } from '../core/route.ts';
+import { errorBody, JSON_TYPE, surfaceError } from '../gateway/errors.ts';
+import { problemOf, PROBLEM_TYPE } from './problem.ts';
+import { invalidKey, methodNotAllowed, misdirected } from './surfaces.ts';
+
+export interface AppOptions {
+  readonly routes: readonly BoundRoute[];
+  readonly hostAllowed: (host: string | null) => boolean;
+  readonly authenticate: (headers: Readonly<Record<string, string | undefined>>) => RouteCaller | null;
+  readonly log: Log;
+}
+
+/** The largest body of a route outside the surfaces. */
+const MAX_BODY_BYTES = 1024 * 1024;
+const SURFACE_PATH = /^\/(v1|openai)(\/|$)/;
+
+/** Every route but the hot surfaces, from the contracts' tables. */
+export function createApp(options: AppOptions): Hono {
+  const app = new Hono({ strict: true });
+  const methods = new Map<string, string[]>();
+  app.use(async (context, next) => {
+    if (!options.hostAllowed(context.req.header('host') ?? null)) throw misdirected();
+    await next();
+  });
+  for (const { route, handle } of options.routes) {
+    const path = honoPath(route.path);
+    methods.set(path, [...(methods.get(path) ?? []), route.method]);
+    app.on(route.method, path, async (context) => run(options, { route, handle }, context));
+  }
+  for (const [path, allowed] of methods) {
+    const all = allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed;
+    app.all(path, () => {
+      throw methodNotAllowed(all);
+    });
+  }
+  app.notFound((context) => failed(context, options.log, noPath()));
+  app.onError((error, context) => failed(context, options.log, toFault(error)));
+  return app;
+}
+
+async function run(options: AppOptions, bound: BoundRoute, context: Context): Promise<Response> {
+  const { route } = bound;
+  const caller = options.authenticate(context.req.header());
+  authorize(route, caller);
+  const input = {
+    params: paramsOf(route, context),
+    query: parsed(route.query, context.req.query(), 'query'),
+    body: route.body === null ? undefined : parsed(route.body, await jsonBody(context), 'body'),
+    caller,
+    header: (name: string) => context.req.header(name) ?? null,
+    signal: context.req.raw.signal,
+  };
+  return respond(route, await bound.handle(input));
+}
+
+function authorize(route: Route, caller: RouteCaller | null): void {
+  if (route.auth === 'public') return;
+  if (caller === null) throw invalidKey();
+  if (route.auth === 'any-key') return;
+  const needed = route.auth;
+  if (caller.roles.some((role) => needed.includes(role))) return;
+  throw new Fault('denied', 'identity.role_needed', `this needs the role ${needed.join(' or ')}`);
+}
+
+function respond(route: Route, reply: RouteReply): Response {
+  const headers = new Headers({ 'content-type': reply.content?.type ?? route.produces, ...reply.headers });
+  if (route.crossOrigin === true) headers.set('access-control-allow-origin', '*');
+  const status = reply.status ?? 200;
+  if (reply.content === undefined) return new Response(JSON.stringify(reply.json), { status, headers });
+  return new Response(new Uint8Array(reply.content.bytes), { status, headers });
+}
+
+async function jsonBody(context: Context): Promise<unknown> {
+  if (context.req.header('content-encoding') !== undefined) {
+    throw new Fault('invalid', 'gateway.unsupported_encoding', 'send the body without content-encoding');
+  }
+  if (Number(context.req.header('content-length') ?? Number.NaN) > MAX_BODY_BYTES) throw tooLarge();
+  const bytes = await context.req.arrayBuffer();
+  if (bytes.byteLength > MAX_BODY_BYTES) throw tooLarge();
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new Fault('invalid', 'server.body', 'the body is not valid JSON in UTF-8', { cause });
+  }
+}
+
+function tooLarge(): Fault {
+  return new Fault('invalid', 'gateway.request_too_large', `the body is larger than ${MAX_BODY_BYTES} bytes`);
+}
+
+function parsed(schema: z.ZodType, value: unknown, where: string): unknown {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new Fault(
+    'invalid',
+    `server.${where}`,
+    `the ${where} is not as expected: ${z.prettifyError(result.error)}`,
+  );
+}
+
+// Hono names parameters `:id`; a rest parameter takes slashes too.
+function honoPath(path: string): string {
+  return path.replace(/\{(\w+)\+\}/, ':$1{.+}').replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+function paramsOf(route: Route, context: Context): Record<string, string> {
+  const params: Record<string, string> = {};
+  for (const [, name] of route.path.matchAll(/\{(\w+)\+?\}/g)) {
+    if (name !== undefined) params[name] = context.req.param(name) ?? '';
+  }
+  return params;
+}
+
+function noPath(): Fault {
+  return new Fault('missing', 'gateway.not_found', 'there is nothing at this path');
+}
+
+function failed(context: Context, log: Log, fault: Fault): Response {
+  if (fault.kind === 'internal') log.error('server.route_failed', { code: fault.code });
+  const error = surfaceError(fault);
+  const { allow } = fault.details;
+  const headers = new Headers({ ...error.headers, ...(typeof allow === 'string' ? { allow } : {}) });
+  if (SURFACE_PATH.test(context.req.path)) {
+    headers.set('content-type', JSON_TYPE);
+    return new Response(new Uint8Array(errorBody(error)), { status: error.status, headers });
+  }
+  headers.set('content-type', PROBLEM_TYPE);
+  return new Response(JSON.stringify(problemOf(fault, statusOf(fault, error.status))), {
+    status: statusOf(fault, error.status),
+    headers,
+  });
+}
+
+// The surfaces' table also holds the statuses that a kind alone does not tell: 405, 413, 415, 421.
+function statusOf(fault: Fault, surface: number): number {
+  return fault.code.startsWith('gateway.') ? surface : problemOf(fault).status;
+}

@@ -1,0 +1,116 @@
+import { Fault, toFault } from '../core/fault.ts';
+import type { Log } from '../core/log.ts';
+import { chatCompletions } from '../gateway/chat/completions.ts';
+import { errorBody, JSON_TYPE, surfaceError } from '../gateway/errors.ts';
+import type { Exchange } from '../gateway/exchange.ts';
+import { modelNotFound, type Gateway } from '../gateway/govern.ts';
+import { listModels, showModel } from '../gateway/models.ts';
+import type { Caller } from '../identity/types.ts';
+import type { Incoming } from './listen.ts';
+
+/** interface.md: the largest body a surface reads. */
+export const MAX_BODY_BYTES = 20 * 1024 * 1024;
+
+interface SurfaceRoute {
+  readonly methods: readonly string[];
+  readonly handle: (gateway: Gateway, exchange: Exchange) => Promise<void> | void;
+}
+
+export interface SurfaceOptions {
+  readonly gateway: Gateway;
+  readonly hostAllowed: (host: string | null) => boolean;
+  readonly authenticate: (headers: Incoming['headers']) => Caller | null;
+  readonly log: Log;
+}
+
+/** The request paths that skip the router of the other routes: each request here is hot. */
+export function surfaces(options: SurfaceOptions): (incoming: Incoming) => boolean {
+  return (incoming) => {
+    const route = routeOf(incoming.path);
+    if (route === null) return false;
+    void serve(options, route, incoming);
+    return true;
+  };
+}
+
+function routeOf(path: string): SurfaceRoute | null {
+  if (path === '/v1/chat/completions') return { methods: ['POST'], handle: chatCompletions };
+  if (path === '/v1/models') return { methods: ['GET', 'HEAD'], handle: listModels };
+  if (path.startsWith('/v1/models/')) {
+    const id = decoded(path.slice('/v1/models/'.length));
+    return { methods: ['GET', 'HEAD'], handle: (gateway, exchange) => showOne(gateway, exchange, id) };
+  }
+  return null;
+}
+
+function showOne(gateway: Gateway, exchange: Exchange, id: string | null): void {
+  if (id === null || !showModel(gateway, exchange, id)) throw modelNotFound(id ?? '');
+}
+
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
+async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Incoming): Promise<void> {
+  const { reply } = incoming;
+  try {
+    const exchange = await admit(options, route, incoming);
+    await route.handle(options.gateway, exchange);
+  } catch (thrown) {
+    const fault = toFault(thrown);
+    if (fault.code === 'server.client_left') return;
+    if (fault.kind === 'internal') options.log.error('server.surface_failed', { code: fault.code });
+    const error = surfaceError(fault);
+    const body = errorBody(error);
+    const headers = { ...error.headers, ...allowHeader(fault) };
+    reply.head(error.status, {
+      ...headers,
+      'content-type': JSON_TYPE,
+      'content-length': String(body.length),
+    });
+    reply.end(body);
+  }
+}
+
+/** What every request must pass before a surface sees it. */
+async function admit(options: SurfaceOptions, route: SurfaceRoute, incoming: Incoming): Promise<Exchange> {
+  if (!options.hostAllowed(incoming.header('host'))) throw misdirected();
+  if (!route.methods.includes(incoming.method)) throw methodNotAllowed(route.methods);
+  const caller = options.authenticate(incoming.headers);
+  if (caller === null) throw invalidKey();
+  const encoding = incoming.header('content-encoding');
+  if (encoding !== null && encoding !== 'identity') throw unsupportedEncoding();
+  const body = await incoming.readBody(MAX_BODY_BYTES);
+  return { body, caller, reply: incoming.reply, header: (name) => incoming.header(name) };
+}
+
+function allowHeader(fault: Fault): Record<string, string> {
+  const { allow } = fault.details;
+  return typeof allow === 'string' ? { allow } : {};
+}
+
+export function misdirected(): Fault {
+  const message = 'the Host header names no host of this site; list it under server.hosts';
+  return new Fault('invalid', 'gateway.misdirected', message);
+}
+
+export function methodNotAllowed(methods: readonly string[]): Fault {
+  const allow = methods.join(', ');
+  return new Fault('invalid', 'gateway.method_not_allowed', `this path takes ${allow}`, {
+    details: { allow },
+  });
+}
+
+export function invalidKey(): Fault {
+  const message = 'no valid key: send "Authorization: Bearer <key>" or "api-key: <key>"';
+  return new Fault('unauthenticated', 'identity.invalid_api_key', message);
+}
+
+function unsupportedEncoding(): Fault {
+  const message = 'a request with a content-encoding is not accepted; send the body as it is';
+  return new Fault('invalid', 'gateway.unsupported_encoding', message);
+}
