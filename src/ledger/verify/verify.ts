@@ -1,0 +1,134 @@
+import type { Checkpoint } from './checkpoint.ts';
+import { checkpointSigner, parseCheckpoint } from './checkpoint.ts';
+import type { Summary } from './facts.ts';
+import { attemptFacts } from './facts.ts';
+import type { Exit } from './findings.ts';
+import { Defect, Findings } from './findings.ts';
+import { readDecision, readOutcome } from './leaf.ts';
+import { parseNote } from './note.ts';
+import type { Bodies } from './opening.ts';
+import { checkBodies } from './opening.ts';
+import { verifyInclusion } from './proof.ts';
+import type { ProvenLeaf, ShownReceipt } from './receipt.ts';
+import { readReceipt } from './receipt.ts';
+import type { RoadAttempt, RoadState } from './road.ts';
+import { checkRoad } from './road.ts';
+import { hashLeaf } from './tree.ts';
+import type { Vkey } from './vkey.ts';
+import { parseVkey } from './vkey.ts';
+
+/** Whose logs are believed: any of these C2SP vkeys may have signed. */
+export interface Trust {
+  readonly vkeys: readonly string[];
+}
+
+/** `level` and `state` are null where nothing can be said: the receipt is invalid or unusable. */
+export interface Verdict {
+  readonly exit: Exit;
+  readonly verdict: 'valid' | 'invalid' | 'not comparable' | 'unusable';
+  readonly level: 'logged' | null;
+  readonly state: RoadState | null;
+  /** Every failed check, empty when valid. */
+  readonly reasons: readonly string[];
+  readonly summary: Summary | null;
+}
+
+/**
+ * Verifies a receipt offline, with nothing but its bytes and the keys; with bodies also that they are the recorded
+ * ones (interface "What `verify` does, to the letter"). Never rejects for what the receipt holds.
+ */
+export async function verifyReceipt(
+  receipt: Uint8Array,
+  trust: Trust,
+  bodies: Bodies = {},
+): Promise<Verdict> {
+  const findings = new Findings();
+  try {
+    const keys = readKeys(trust);
+    const shown = readReceipt(receipt, findings);
+    const { checkpoint, signer } = await checkCheckpoint(shown, keys, findings);
+    if (checkpoint !== null) checkInclusion(shown, checkpoint, findings);
+    const attempts = readAttempts(shown, findings);
+    checkOrigin(signer?.name ?? shown.origin, shown, attempts, findings);
+    const state = checkRoad(shown.id, attempts, findings);
+    checkBodies(bodies, shown.open, attempts, findings);
+    return verdictOf(findings, { state, summary: summaryOf(shown, attempts) });
+  } catch (thrown) {
+    findings.add(thrown);
+    return verdictOf(findings, { state: null, summary: null });
+  }
+}
+
+function readKeys(trust: Trust): readonly Vkey[] {
+  if (trust.vkeys.length === 0) throw new Defect(2, 'a log key is required');
+  return trust.vkeys.map(parseVkey);
+}
+
+// A checkpoint whose signature fails still says what the proofs are meant to lead to, so they are checked all the same.
+async function checkCheckpoint(
+  { checkpoint: text }: ShownReceipt,
+  keys: readonly Vkey[],
+  findings: Findings,
+): Promise<{ checkpoint: Checkpoint | null; signer: Vkey | null }> {
+  if (text === undefined) return { checkpoint: null, signer: null };
+  let checkpoint: Checkpoint | null = null;
+  try {
+    const note = parseNote(text);
+    checkpoint = parseCheckpoint(note.text);
+    return { checkpoint, signer: await checkpointSigner(note, checkpoint, keys) };
+  } catch (thrown) {
+    findings.add(thrown);
+    return { checkpoint, signer: null };
+  }
+}
+
+function checkInclusion({ attempts }: ShownReceipt, { size, root }: Checkpoint, findings: Findings): void {
+  for (const { where, index, entry, path } of attempts.flatMap(leavesOf)) {
+    if (index === undefined || entry === undefined || path === undefined) continue;
+    if (!verifyInclusion({ leafHash: hashLeaf(entry), index: BigInt(index), size, root, path }))
+      findings.invalid.push(`${where}: not at index ${index} under the checkpoint`);
+  }
+}
+
+function leavesOf({ decision, outcome }: ShownReceipt['attempts'][number]): readonly ProvenLeaf[] {
+  return [decision ?? [], outcome ?? []].flat();
+}
+
+function readAttempts({ attempts }: ShownReceipt, findings: Findings): readonly RoadAttempt[] {
+  return attempts.map(({ decision, outcome }) => ({
+    decision: decision && readDecision(decision, findings),
+    outcome: outcome && readOutcome(outcome, findings),
+  }));
+}
+
+// The name of the key that signed is the log's one name; where none did, the receipt's own word is held against itself.
+function checkOrigin(
+  name: string | undefined,
+  { origin }: ShownReceipt,
+  attempts: readonly RoadAttempt[],
+  { invalid }: Findings,
+): void {
+  if (name === undefined) return;
+  if (origin !== undefined && origin !== name) invalid.push('receipt.origin: not the name of the log key');
+  for (const { decision } of attempts) {
+    if (decision?.log !== undefined && decision.log !== name)
+      invalid.push(`${decision.where}.log: not the origin of the log`);
+  }
+}
+
+function summaryOf({ id, origin }: ShownReceipt, attempts: readonly RoadAttempt[]): Summary {
+  return { id: id ?? null, origin: origin ?? null, attempts: attempts.map(attemptFacts) };
+}
+
+// Invalid outranks unusable, and both leave nothing to be said of level and state.
+function verdictOf(
+  { invalid, unusable, incomparable }: Findings,
+  { state, summary }: { state: RoadState | null; summary: Summary | null },
+): Verdict {
+  const unsaid = { level: null, state: null, summary };
+  if (invalid.length > 0) return { exit: 1, verdict: 'invalid', ...unsaid, reasons: invalid };
+  if (unusable.length > 0) return { exit: 2, verdict: 'unusable', ...unsaid, reasons: unusable };
+  const said = { level: 'logged', state, summary } as const;
+  if (incomparable.length > 0) return { exit: 2, verdict: 'not comparable', ...said, reasons: incomparable };
+  return { exit: 0, verdict: 'valid', ...said, reasons: [] };
+}
