@@ -36,27 +36,22 @@ class WorkerSqliteAdapter extends SqliteAdapter {
 }
 
 function sqliteDriver(link: SqliteLink): Driver {
-  const sessions = new WeakMap<DatabaseConnection, WorkerConnection>();
-  const own = (connection: DatabaseConnection): WorkerConnection => {
-    const found = sessions.get(connection);
-    if (found === undefined) throw new TypeError('the connection belongs to another driver');
-    return found;
-  };
   let lastSession = 0;
   return {
     // The worker starts with the first request and ends with the database, which owns the link.
     init: async () => {},
     destroy: async () => {},
-    async acquireConnection() {
-      const connection = new WorkerConnection(link);
-      sessions.set(connection, connection);
-      return connection;
-    },
+    acquireConnection: async () => new WorkerConnection(link),
     releaseConnection: async () => {},
     beginTransaction: (connection) => own(connection).begin(++lastSession),
     commitTransaction: (connection) => own(connection).end('commit'),
     rollbackTransaction: (connection) => own(connection).end('rollback'),
   };
+}
+
+function own(connection: DatabaseConnection): WorkerConnection {
+  if (connection instanceof WorkerConnection) return connection;
+  throw new TypeError('the connection belongs to another driver');
 }
 
 class WorkerConnection implements DatabaseConnection {
