@@ -12,7 +12,7 @@ export interface TestEvent {
     readonly skip?: boolean | string;
     readonly todo?: boolean | string;
     readonly duration_ms?: number;
-    readonly details?: { readonly type?: string; readonly error?: Error };
+    readonly details?: { readonly type?: string; readonly duration_ms?: number; readonly error?: Error };
   };
 }
 
@@ -53,6 +53,7 @@ export class Tally {
     else if (type === 'test:diagnostic') file.notes.push(data.message ?? '');
     else if (type === 'test:pass') takePass(file, data);
     else if (type === 'test:fail') takeFailure(file, data);
+    else if (type === 'test:complete' && data.name === data.file) file.ms = data.details?.duration_ms ?? 0;
     else if (type === 'test:summary') {
       file.ended = true;
       file.ms = data.duration_ms ?? 0;
