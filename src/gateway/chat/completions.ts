@@ -101,8 +101,16 @@ function start(run: Run, client: ClientWatch): Relay {
   };
   const relay = run.chat.stream ? streamRelay(context) : plainRelay(context);
   client.relay = relay;
-  if (client.gone) relay.clientGone();
-  else call = run.attempt.send(run.endpoint.transport, run.request, relay.handler);
+  if (client.gone) {
+    relay.clientGone();
+    return relay;
+  }
+  try {
+    call = run.attempt.send(run.endpoint.transport, run.request, relay.handler);
+  } catch (thrown) {
+    // The decision stands in the log, so a destination that refuses at once still gets its outcome.
+    relay.handler.onError(toFault(thrown));
+  }
   return relay;
 }
 

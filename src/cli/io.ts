@@ -1,0 +1,26 @@
+import type { Env } from '../core/env.ts';
+
+/** What a command may touch of the world outside. */
+export interface Io {
+  out(text: string): void;
+  err(text: string): void;
+  /** True when standard error is a terminal: progress and colours only there. */
+  readonly terminal: boolean;
+  readonly env: Env;
+  readonly signal: AbortSignal;
+}
+
+/** A message in both languages. */
+export interface Text {
+  readonly ja: string;
+  readonly en: string;
+}
+
+export function say(io: Pick<Io, 'env'>, text: Text): string {
+  return text[io.env.locale];
+}
+
+/** Exit codes of every command. */
+export const OK = 0;
+export const FAILED = 1;
+export const USAGE = 2;

@@ -1,0 +1,35 @@
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { connectSite, refusalOf } from '../server/site-api.ts';
+import { OK, say, USAGE, type Io } from './io.ts';
+
+export const RECEIPT_HELP = {
+  ja: '使い方: sekisho receipt ID [--out ファイル] [--wait 秒]\n受領証を取り出す。\n',
+  en: 'usage: sekisho receipt ID [--out F] [--wait SECONDS]\nFetches a receipt.\n',
+};
+
+/** `sekisho receipt ID`: the receipt as JSON, to a file or standard output. */
+export async function receiptCommand(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      out: { type: 'string', short: 'o' },
+      wait: { type: 'string', default: '10' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const [id] = positionals;
+  if (id === undefined || positionals.length > 1) {
+    io.err(say(io, RECEIPT_HELP));
+    return USAGE;
+  }
+  await using site = await connectSite(io.env);
+  const path = `/v1/receipts/${encodeURIComponent(id)}?wait=${encodeURIComponent(values.wait)}`;
+  const reply = await site.send({ method: 'GET', path, signal: io.signal });
+  const bytes = await reply.bytes();
+  if (reply.status !== 200) throw refusalOf(reply.status, bytes);
+  if (values.out === undefined) io.out(`${bytes.toString('utf8')}\n`);
+  else await writeFile(values.out, bytes);
+  return OK;
+}

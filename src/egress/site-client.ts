@@ -1,0 +1,79 @@
+import { Agent, request } from 'undici';
+import { Fault } from '../core/fault.ts';
+
+/** A reply of a site; `body` must be read to its end or destroyed. */
+export interface SiteReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: AsyncIterable<Buffer>;
+  bytes(): Promise<Buffer>;
+}
+
+export interface SiteRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | null;
+  readonly signal?: AbortSignal;
+}
+
+/** The command line's way to the site that its user named. It follows no redirect and reads no proxy variable. */
+export class SiteClient implements AsyncDisposable {
+  readonly #origin: string;
+  readonly #agent: Agent;
+
+  /** @throws Fault `egress.invalid_url` unless http or https. `ca` adds a private authority in PEM. */
+  constructor(url: string, ca: Buffer | null = null) {
+    this.#origin = originOf(url);
+    this.#agent = new Agent({ connect: ca === null ? {} : { ca } });
+  }
+
+  /** @throws Fault `egress.unreachable` when the site does not answer. */
+  async send(asked: SiteRequest): Promise<SiteReply> {
+    const { method, path, headers = {}, body = null, signal } = asked;
+    try {
+      const reply = await request(`${this.#origin}${path}`, {
+        method,
+        headers,
+        body,
+        dispatcher: this.#agent,
+        signal: signal ?? null,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+      return {
+        status: reply.statusCode,
+        headers: single(reply.headers),
+        body: reply.body,
+        bytes: async () => Buffer.from(await reply.body.arrayBuffer()),
+      };
+    } catch (cause) {
+      const message = `no answer from ${this.#origin}; is the site up, and is SEKISHO_URL right?`;
+      throw new Fault('unavailable', 'egress.unreachable', message, { cause });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+function originOf(url: string): string {
+  if (URL.canParse(url)) {
+    const { protocol, origin } = new URL(url);
+    if (protocol === 'http:' || protocol === 'https:') return origin;
+  }
+  throw new Fault(
+    'invalid',
+    'egress.invalid_url',
+    `expected an http or https address, found ${JSON.stringify(url)}`,
+  );
+}
+
+function single(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const flat: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return flat;
+}

@@ -1,0 +1,85 @@
+import { MINUTE } from '../core/duration.ts';
+import { Fault } from '../core/fault.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Transport } from '../crossing/road.ts';
+import { spendPermit } from '../egress/permit.ts';
+import type { Egress } from '../egress/types.ts';
+import type * as policy from '../policy/types.ts';
+import { prepareLlamaChat } from './adapter/llama.ts';
+import { prepareOpenAiChat } from './adapter/openai.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { LlamaTransport } from './llama/transport.ts';
+
+/** Until the first byte of an answer, and between two: what the official clients allow a whole request. */
+const ANSWER_TIMEOUT = 10 * MINUTE;
+
+export interface EndpointSources {
+  readonly egress: Egress;
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** The engine that runs the model of this name on this machine. */
+  readonly local: (upstream: string) => LlamaTransport;
+  /** Milliseconds; for providers whose silence must end sooner. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Makes every endpoint of a bundle ready to be asked.
+ * @throws Fault `gateway.unknown_kind`, `gateway.secret_missing` (details.endpoint), which keep the bundle from running.
+ */
+export function bundleEndpoints(
+  engine: policy.PolicyEngine,
+  sources: EndpointSources,
+): ReadonlyMap<string, Endpoint> {
+  const endpoints = engine.endpoints.map((facts) => endpointOf(facts, engine.hash, sources));
+  return new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));
+}
+
+function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSources): Endpoint {
+  const timeoutMs = sources.timeoutMs ?? ANSWER_TIMEOUT;
+  switch (facts.kind) {
+    case 'llama':
+      return {
+        id: facts.id,
+        transport: localTransport(sources.local(facts.upstream), { endpoint: facts.id, bundle }),
+        prepareChat: (chat) => prepareLlamaChat(chat, timeoutMs),
+      };
+    case 'openai': {
+      const { network, upstream: model } = facts;
+      if (network === null) throw new Fault('invalid', 'gateway.no_network', `${facts.id} has no url`);
+      const secret = secretOf(facts, sources.secrets);
+      return {
+        id: facts.id,
+        // The channel is looked up when it is used: a record that egress refuses denies requests, not the start.
+        transport: {
+          dispatch: (permit, request, handler) =>
+            sources.egress.endpoint(network, bundle).dispatch(permit, request, handler),
+        },
+        prepareChat: (chat) => prepareOpenAiChat(chat, { url: network.url, model, secret, timeoutMs }),
+      };
+    }
+    default:
+      throw new Fault('invalid', 'gateway.unknown_kind', `${facts.id}: no adapter speaks ${facts.kind}`, {
+        details: { endpoint: facts.id },
+      });
+  }
+}
+
+// The engine needs no socket, and still nothing reaches it that was not decided and recorded.
+function localTransport(transport: LlamaTransport, at: { endpoint: string; bundle: string }): Transport {
+  return {
+    dispatch(permit, request, handler) {
+      if (spendPermit(permit, at.endpoint, at.bundle)) return transport.dispatch(request, handler);
+      throw new Fault('denied', 'egress.denied', `no permit for ${at.endpoint}`, {
+        details: { guard: 'permit' },
+      });
+    },
+  };
+}
+
+function secretOf(facts: policy.Endpoint, secrets: ReadonlyMap<string, Secret>): Secret | null {
+  if (facts.secret === null) return null;
+  const secret = secrets.get(facts.secret);
+  if (secret !== undefined) return secret;
+  const message = `${facts.id} needs the secret "${facts.secret}"; name its file under secrets in sekisho.yaml`;
+  throw new Fault('invalid', 'gateway.secret_missing', message, { details: { endpoint: facts.id } });
+}
