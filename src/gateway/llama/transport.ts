@@ -1,0 +1,127 @@
+import { Fault } from '../../core/fault.ts';
+import type { World } from '../../core/world.ts';
+import type { EgressCall, EgressHandler, EgressRequest } from '../../egress/types.ts';
+import type { Engine } from './engine.ts';
+import { parseLlamaRequest } from './request.ts';
+import type { LlamaRequest } from './request.ts';
+import { plainWire } from './wire-plain.ts';
+import { streamWire } from './wire-stream.ts';
+import type { AnswerFacts } from './wire.ts';
+
+export interface LlamaTransport {
+  /** Answers a prepared request as a provider would over a socket; there is none, so `observed()` is null. */
+  dispatch(request: EgressRequest, handler: EgressHandler): EgressCall;
+}
+
+/** `fingerprint` names the model's bytes, such as its digest. */
+export function llamaTransport(
+  engine: Engine,
+  options: { world: World; fingerprint: string },
+): LlamaTransport {
+  return {
+    dispatch(request, handler) {
+      return startLlama(engine, parsePrepared(request), handler, {
+        ...options,
+        timeoutMs: request.timeoutMs,
+      });
+    },
+  };
+}
+
+export interface LlamaOptions {
+  readonly world: World;
+  readonly fingerprint: string;
+  /** Milliseconds until the first piece of the answer, and between two. */
+  readonly timeoutMs: number;
+}
+
+/** Runs one request on the engine; the handler hears what it would hear of a provider. */
+export function startLlama(
+  engine: Engine,
+  request: LlamaRequest,
+  handler: EgressHandler,
+  options: LlamaOptions,
+): EgressCall {
+  const { world } = options;
+  const abort = new AbortController();
+  const facts: AnswerFacts = {
+    id: world.ids.next('chatcmpl').replace('_', '-'),
+    callId: () => world.ids.next('call'),
+    created: Math.floor(world.clock.now() / 1000),
+    model: request.model,
+    fingerprint: options.fingerprint,
+  };
+  const watch = watchdog(world, options.timeoutMs, () => {
+    abort.abort();
+    handler.onError(
+      new Fault('unavailable', 'egress.interrupted', 'the local model gave nothing for too long'),
+    );
+  });
+  const watched: EgressHandler = {
+    onHead: (status, headers) => handler.onHead(status, headers),
+    onData: (chunk) => handler.onData(chunk),
+    onEnd() {
+      watch.stop();
+      handler.onEnd();
+    },
+    onError(fault) {
+      watch.stop();
+      handler.onError(fault);
+    },
+  };
+  const wire = request.stream ? streamWire(facts, request.includeUsage, watched) : plainWire(facts, watched);
+  engine.chat(
+    request.job,
+    {
+      onEvent(event) {
+        watch.touch();
+        wire.onEvent(event);
+      },
+      onEnd: (result) => wire.onEnd(result),
+      onError: (fault) => wire.onError(fault),
+    },
+    abort.signal,
+  );
+  return {
+    resume: () => wire.resume(),
+    abort() {
+      watch.stop();
+      abort.abort();
+    },
+    observed: () => null,
+  };
+}
+
+function parsePrepared(request: EgressRequest): LlamaRequest {
+  const body: unknown = JSON.parse(request.body?.toString('utf8') ?? 'null');
+  return parseLlamaRequest(body);
+}
+
+interface Watchdog {
+  touch(): void;
+  stop(): void;
+}
+
+// One sleep is under way at a time, however many tokens come: it looks how long ago the last one came.
+function watchdog(world: World, timeoutMs: number, expired: () => void): Watchdog {
+  const stop = new AbortController();
+  let last = world.clock.elapsed();
+  const wait = (ms: number): void => {
+    world.clock.sleep(ms, stop.signal).then(
+      () => {
+        const left = last + timeoutMs - world.clock.elapsed();
+        if (stop.signal.aborted) return;
+        if (left <= 0) expired();
+        else wait(left);
+      },
+      () => {},
+    );
+  };
+  wait(timeoutMs);
+  return {
+    touch() {
+      last = world.clock.elapsed();
+    },
+    stop: () => stop.abort(),
+  };
+}
