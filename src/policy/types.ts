@@ -45,6 +45,7 @@ export interface ResidencyRecord {
   readonly selfDeclared: boolean;
 }
 
+/** Why an endpoint was denied, for the person who was denied. */
 export interface Reason {
   readonly policy: string;
   readonly ja: string;
@@ -225,10 +226,10 @@ export interface RoutedModel {
   readonly from: readonly { readonly endpoint: Endpoint; readonly weight: number }[];
 }
 
-/** What a request's label is, or that it asked for less than the floor. */
+/** What a request's label is; `downgrade` when it asked for less than the floor, which then is `label`. */
 export type LabelAnswer =
   | { readonly kind: 'label'; readonly label: Label }
-  | { readonly kind: 'downgrade'; readonly floor: Label; readonly asked: Label };
+  | { readonly kind: 'downgrade'; readonly label: Label; readonly asked: Label };
 
 /** The decisions for every endpoint of a model name, allowed ones and denied ones, in the bundle's order. */
 export interface Plan {
@@ -249,10 +250,10 @@ export interface PolicyEngine {
   endpoint(id: string): Endpoint | null;
   purposeListed(purpose: string): boolean;
   /**
-   * The label of a request: the floor of the model's name, raised by the header.
+   * The label of a request: the floor of the model's name, raised by the header. Null when no such name exists.
    * @throws Fault kind `invalid` code `policy.label` when the header is malformed.
    */
-  label(model: string, header: string | null): LabelAnswer;
+  label(model: string, header: string | null): LabelAnswer | null;
   /** Never throws: what cannot be decided is denied. */
   plan(input: DecisionInput): Plan;
 }

@@ -1,0 +1,130 @@
+import { z } from 'zod';
+
+import { CATEGORIES, STRATEGIES } from './types.ts';
+
+const MAX_LIST = 256;
+const MAX_TEXT = 512;
+/** interface.md: a decision leaf names at most this many endpoints. */
+export const MAX_ENDPOINTS_PER_MODEL = 32;
+
+const matching = (pattern: RegExp, expected: string): z.ZodString =>
+  z.string().regex(pattern, `expected ${expected}`);
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,95}$/;
+export const modelName = matching(NAME, 'a model name of at most 96 letters, digits and . _ : / @ -');
+export const providerId = matching(/^[a-z0-9][a-z0-9-]{0,31}$/, 'an id of at most 32 of a-z 0-9 -');
+export const policyId = matching(/^[a-z0-9][a-z0-9-]{0,47}$/, 'an id of at most 48 of a-z 0-9 -');
+export const packName = matching(/^[a-z0-9][a-z0-9-]{0,15}$/, 'a pack name of at most 16 of a-z 0-9 -');
+export const secretName = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a secret');
+export const kind = matching(/^[a-z][a-z0-9-]{0,31}$/, 'a kind of provider, like openai or llama');
+export const country = matching(/^[A-Z]{2}$/, 'an ISO 3166-1 alpha-2 code in capitals, like JP');
+export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 hex digits');
+export const posture = z.enum(['public', 'private', 'disconnected']);
+export const sku = z.enum(['standard', 'datazone', 'global']);
+/** The grounds of APPI article 28 on which personal data may be handled at the endpoint. */
+export const legalBasis = z.enum(['domestic', 'not-provision', 'consent', 'art28-equivalent', 'designated']);
+export const strategy = z.enum(STRATEGIES);
+export const text = z.string().min(1).max(MAX_TEXT);
+export const count = z.int().min(0);
+export const weight = z.int().min(1).max(1000);
+export const threshold = z.int().min(1).max(64);
+
+// The name is the first part of a log's key name, which C2SP signed-note wants without blanks and plus signs.
+const SITE_NAME = /^[a-z0-9][a-z0-9.-]*(\/[a-z0-9][a-z0-9._-]*)*$/;
+export const siteName = matching(SITE_NAME, 'a name like bank.example/prod, without scheme').max(128);
+
+// C2SP signed-note: name, 8 hex digits of the key's hash, base64 of the key.
+const VKEY = /^[^\s+]{1,256}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{40,4096}={0,2}$/;
+export const vkey = matching(VKEY, "a signer's public key, name+hash+base64");
+
+const conf = z.union([z.literal(1), z.literal(2), z.literal(3)]);
+const label = z.strictObject({ conf, categories: z.array(z.enum(CATEGORIES)).max(CATEGORIES.length) });
+const signers = z.strictObject({ threshold, keys: z.array(vkey).min(1).max(64) });
+
+const record = z.strictObject({
+  operator: text,
+  operatorNationality: country.nullable(),
+  inference: country.nullable(),
+  storage: country.nullable(),
+  logs: country.nullable(),
+  support: country.nullable(),
+  keyCustody: country.nullable(),
+  retentionDays: count.nullable(),
+  sku: sku.nullable(),
+  training: z.boolean().nullable(),
+  abuseReview: z.boolean().nullable(),
+  posture,
+  certifications: z.array(text).max(64),
+  evidence: z.array(z.strictObject({ document: text, digest, expires: count })).max(64),
+  legalBasis: legalBasis.nullable(),
+  issued: count,
+  expires: count,
+  // Only the implicit record is self-declared, and that one is never written down.
+  selfDeclared: z.literal(false),
+});
+
+const provider = z.strictObject({
+  id: providerId,
+  kind,
+  url: text.nullable(),
+  secret: secretName.nullable(),
+  models: z.record(
+    modelName,
+    z.strictObject({
+      accepts: conf,
+      upstream: text,
+      price: z.strictObject({ in: count, out: count }).nullable(),
+    }),
+  ),
+  residency: record.nullable(),
+  network: z
+    .strictObject({
+      hosts: z.array(text).max(MAX_LIST),
+      addresses: z.array(text).max(MAX_LIST),
+      pins: z.array(digest).max(MAX_LIST),
+      issuer: digest.nullable(),
+      proxy: text.nullable(),
+    })
+    .nullable(),
+});
+
+const route = z.strictObject({
+  from: z.array(z.strictObject({ endpoint: text, weight })).max(MAX_ENDPOINTS_PER_MODEL),
+  strategy,
+  label: label.nullable(),
+});
+
+const policyTest = z.strictObject({
+  name: text,
+  model: modelName,
+  roles: z.array(text).max(MAX_LIST),
+  label: text.nullable(),
+  purpose: policyId.nullable(),
+  at: count.nullable(),
+  allow: z.array(text).max(MAX_LIST),
+  deny: z.record(text, z.array(text).max(MAX_LIST)),
+});
+
+const policies = z.record(policyId, z.string());
+
+/** A bundle exactly as its canonical JSON holds it. */
+export const bundleSchema = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal('governance'),
+  version: z.int().min(1),
+  site: z.strictObject({
+    name: siteName,
+    jurisdiction: country,
+    posture,
+    label: label.nullable(),
+    packs: z.array(packName).max(16),
+    signers,
+  }),
+  providers: z.array(provider).max(MAX_LIST),
+  models: z.record(modelName, route),
+  purposes: z.array(policyId).max(MAX_LIST),
+  policies,
+  packs: z.record(packName, z.strictObject({ policies })),
+  tests: z.array(policyTest).max(4096),
+  digests: z.record(text, digest),
+});
