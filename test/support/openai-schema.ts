@@ -1,61 +1,33 @@
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { ROOT } from './source.ts';
 
-export type ReplySchema =
-  | 'CreateChatCompletionResponse'
-  | 'CreateChatCompletionStreamResponse'
-  | 'ListModelsResponse'
-  | 'ErrorResponse'
-  | 'CreateEmbeddingResponse';
+const DESCRIPTION = new URL('../../fixtures/openai/openapi.yaml', import.meta.url);
 
-const DESCRIPTION = path.join(ROOT, 'fixtures', 'openai', 'openapi.yaml');
-let compiler: Ajv2020 | null = null;
+let ajv: Ajv2020 | null = null;
 
-/** What is wrong with a reply by OpenAI's own description of it, one line each; empty when nothing is. */
-export function validateReply(name: ReplySchema, value: unknown): readonly string[] {
-  const validate = schemaNamed(name);
-  if (validate(value)) return [];
-  return (validate.errors ?? []).map(
-    (error) => `${error.instancePath || '/'} ${error.message ?? error.keyword}`,
-  );
+/** What is wrong with a value by one schema of the OpenAI description, such as `CreateChatCompletionResponse`; empty when nothing. */
+export function openAiProblems(schema: string, value: unknown): string[] {
+  ajv ??= described();
+  const validate = ajv.getSchema(`openai#/components/schemas/${schema}`);
+  if (validate === undefined) throw new Error(`the OpenAI description has no schema ${schema}`);
+  if (validate(value) === true) return [];
+  return (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? error.keyword}`);
 }
 
-function schemaNamed(name: ReplySchema): ValidateFunction {
-  compiler ??= readDescription();
-  const validate = compiler.getSchema(`openai#/components/schemas/${name}`);
-  if (validate === undefined) throw new Error(`the description has no schema ${name}`);
-  return validate;
-}
-
-function readDescription(): Ajv2020 {
+// The description's formats are its own, so that Ajv must not insist on knowing them.
+function described(): Ajv2020 {
+  const validator = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
   const description: unknown = parse(readFileSync(DESCRIPTION, 'utf8'));
-  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
-  ajv.addSchema({ ...asRecord(nullableAsUnion(description)), $id: 'openai' });
-  return ajv;
+  validator.addSchema({ ...Object(withNull(description)), $id: 'openai' });
+  return validator;
 }
 
-// The description writes OpenAPI 3.0's `nullable` beside 3.1 schemas, where a validator knows no such word.
-function nullableAsUnion(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(nullableAsUnion);
-  if (!isRecord(value)) return value;
-  const { nullable, ...rest } = value;
-  const converted = Object.fromEntries(
-    Object.entries(rest).map(([name, member]) => [name, nullableAsUnion(member)]),
-  );
-  if (nullable === undefined) return converted;
-  if (typeof nullable !== 'boolean') return { ...converted, nullable: nullableAsUnion(nullable) };
-  return nullable ? { anyOf: [converted, { type: 'null' }] } : converted;
-}
-
-function asRecord(value: unknown): Readonly<Record<string, unknown>> {
-  if (isRecord(value)) return value;
-  throw new TypeError('the description is no object');
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+// `nullable` is of OpenAPI 3.0; the description says 3.1 and uses both ways.
+function withNull(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withNull);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([name, member]) => [name, withNull(member)] as const);
+  const { nullable, ...schema } = Object.fromEntries(entries);
+  return nullable === true ? { anyOf: [schema, { type: 'null' }] } : schema;
 }
