@@ -9,3 +9,25 @@ export interface Caller {
   readonly tenant: string;
   readonly roles: readonly Role[];
 }
+
+/** An organisation. Times in ms since 1970. */
+export interface Tenant {
+  readonly id: string;
+  readonly name: string;
+  readonly created: number;
+}
+
+/** What is known of a key; the key itself is known to its holder only. Times in ms since 1970. */
+export interface KeyFacts {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly roles: readonly Role[];
+  readonly origin: KeyOrigin;
+  readonly created: number;
+  readonly expires: number | null;
+  readonly revoked: number | null;
+}
+
+/** `first-start` lies in DATA/admin-key, `environment` counts while SEKISHO_ADMIN_KEY holds it. */
+export type KeyOrigin = 'issued' | 'first-start' | 'environment';
