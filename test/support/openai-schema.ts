@@ -6,14 +6,25 @@ const DESCRIPTION = new URL('../../fixtures/openai/openapi.yaml', import.meta.ur
 
 let ajv: Ajv2020 | null = null;
 
-/** What is wrong with a value by one schema of the OpenAI description, such as `CreateChatCompletionResponse`; empty when nothing. */
-export function openAiProblems(schema: string, value: unknown): string[] {
+/** Schemas of the description that replies of ours must match. */
+export type ReplySchema =
+  | 'CreateChatCompletionResponse'
+  | 'CreateChatCompletionStreamResponse'
+  | 'ListModelsResponse'
+  | 'ErrorResponse';
+
+/** What is wrong with a reply by the OpenAI description, one line each; empty when nothing is. */
+export function validateReply(schema: ReplySchema, value: unknown): string[] {
   ajv ??= described();
   const validate = ajv.getSchema(`openai#/components/schemas/${schema}`);
   if (validate === undefined) throw new Error(`the OpenAI description has no schema ${schema}`);
   if (validate(value) === true) return [];
-  return (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? error.keyword}`);
+  return (validate.errors ?? []).map(
+    (error) => `${error.instancePath || '/'} ${error.message ?? error.keyword}`,
+  );
 }
+
+export { validateReply as openAiProblems };
 
 // The description's formats are its own, so that Ajv must not insist on knowing them.
 function described(): Ajv2020 {
