@@ -159,10 +159,6 @@ for (const [what, text] of POLICIES)
   test(`finds a policy with ${what} unusable`, () => assert.throws(() => policy(text), exits(2)));
 
 function signatureTypeFour(): string {
-  const [name, , encoded] = [
-    key.name,
-    key.id,
-    Buffer.concat([Buffer.of(4), key.publicKey]).toString('base64'),
-  ];
+  const encoded = Buffer.concat([Buffer.of(4), key.publicKey]).toString('base64');
   return `${key.name}+00000000+${encoded}`;
 }
