@@ -41,6 +41,13 @@ export interface Receipt {
   readonly attempts: readonly { readonly decision: ReceiptEntry; readonly outcome: ReceiptEntry | null }[];
 }
 
+/** A leaf of no road before the log adds version, time and its own name. */
+export interface SiteEvent {
+  readonly kind: SiteLeaf['kind'];
+  readonly id: string;
+  readonly [member: string]: unknown;
+}
+
 /** One leaf's C2SP tlog-proof text. */
 export type LeafChoice = { readonly leaf: 'decision' | 'outcome'; readonly attempt: number | null };
 
@@ -60,7 +67,7 @@ export interface Ledger extends AsyncDisposable {
   /** Appends an outcome for a road of an earlier process, which has no keys here any more. */
   appendRecovered(entry: Buffer): Promise<number>;
   /** Appends a leaf of no road. */
-  appendSite(leaf: Omit<SiteLeaf, 'v' | 'log' | 't'>): Promise<number>;
+  appendSite(leaf: SiteEvent): Promise<number>;
   /** The index of the site leaf with this id among those at or after `from`, or null. */
   findSite(id: string, from: number): Promise<number | null>;
   /** Number of durable leaves. */

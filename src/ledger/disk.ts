@@ -1,0 +1,131 @@
+import { close, constants, fdatasync, fstat, open, read, write } from 'node:fs';
+import {
+  mkdir,
+  open as openHandle,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+/** An open file; `write` writes all bytes or rejects, `read` gives fewer at the end of the file. */
+export interface DiskFile {
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  read(length: number, position: number): Promise<Buffer>;
+  datasync(): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** The file operations whose failure the ledger must survive; a port, so that a test can plant a failing disk. */
+export interface Disk {
+  /** `new` refuses an existing file, `update` creates a missing one. Both with mode 0600. */
+  open(path: string, how: 'new' | 'update'): Promise<DiskFile>;
+  /** Null when the file does not exist. */
+  readFile(path: string): Promise<Buffer | null>;
+  /** A reader sees the old or the new bytes, never a part; says nothing about power loss. */
+  replace(path: string, bytes: Uint8Array, mode?: number): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Empty when the directory does not exist. */
+  list(directory: string): Promise<string[]>;
+  remove(path: string): Promise<void>;
+  /** With all in it; nothing when it does not exist. */
+  removeDirectory(path: string): Promise<void>;
+  makeDirectory(path: string): Promise<void>;
+  /** Makes a file's bytes or a directory's names durable. */
+  sync(path: string): Promise<void>;
+}
+
+const PRIVATE = 0o600;
+const PUBLIC = 0o644;
+
+// Callbacks cost less than file handles, and the write-ahead log makes two calls a commit.
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const statFile = promisify(fstat);
+const syncFile = promisify(fdatasync);
+
+/** The machine's disk. */
+export const realDisk: Disk = {
+  async open(path, how) {
+    const flags = constants.O_RDWR | constants.O_CREAT | (how === 'new' ? constants.O_EXCL : 0);
+    return realFile(await openFile(path, flags, PRIVATE));
+  },
+  readFile: (path) => nullIfMissing(readFile(path)),
+  async replace(path, bytes, mode = PUBLIC) {
+    const temporary = `${path}.tmp`;
+    await writeFile(temporary, bytes, { mode });
+    await rename(temporary, path);
+  },
+  rename,
+  async list(directory) {
+    return (await nullIfMissing(readdir(directory))) ?? [];
+  },
+  remove: unlink,
+  removeDirectory: (path) => rm(path, { recursive: true, force: true }),
+  async makeDirectory(path) {
+    await mkdir(path, { recursive: true });
+  },
+  async sync(path) {
+    await using handle = await openHandle(path, 'r');
+    await handle.sync();
+  },
+};
+
+/** The code of a system error (`ENOSPC`), or its message. */
+export function diskErrorName(thrown: unknown): string {
+  if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function realFile(fd: number): DiskFile {
+  return {
+    async write(bytes, position) {
+      let done = 0;
+      while (done < bytes.length) done += await writeSome(fd, bytes.subarray(done), position + done);
+    },
+    async read(length, position) {
+      const bytes = Buffer.allocUnsafe(length);
+      let done = 0;
+      while (done < length) {
+        const count = await readSome(fd, bytes.subarray(done), position + done);
+        if (count === 0) break;
+        done += count;
+      }
+      return bytes.subarray(0, done);
+    },
+    datasync: () => syncFile(fd),
+    size: async () => (await statFile(fd)).size,
+    close: () => closeFile(fd),
+  };
+}
+
+function writeSome(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.length, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
+function readSome(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, bytes, 0, bytes.length, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
+async function nullIfMissing<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (diskErrorName(error) === 'ENOENT') return null;
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+
+import { Fault } from '../core/fault.ts';
+import type { World } from '../core/world.ts';
+import type { Disk } from './disk.ts';
+import { formatSigner, formatVerifier, parseSigner, signerFromSeed, type NoteSigner } from './note.ts';
+
+/** The log's identity. */
+export interface LogKey {
+  readonly signer: NoteSigner;
+  /** First 8 hex digits of SHA-256 of the raw public key. */
+  readonly logId: string;
+  readonly vkey: string;
+}
+
+export interface KeyFolder {
+  readonly keysDir: string;
+  readonly disk: Disk;
+  readonly world: World;
+}
+
+const LOG_KEY_FILE = 'ledger-log.key';
+const MASTER_KEY_FILE = 'ledger-master.key';
+const KEY_BYTES = 32;
+const MAX_SITE_LENGTH = 200;
+
+/**
+ * The log's signing key, made on the first start. A log keeps the name it was born with: a renamed site gets a new
+ * origin with its next key.
+ * @throws Fault `ledger.bad_key`, `ledger.bad_site`.
+ */
+export async function loadLogKey(folder: KeyFolder, site: string): Promise<LogKey> {
+  const path = join(folder.keysDir, LOG_KEY_FILE);
+  const stored = await folder.disk.readFile(path);
+  if (stored !== null) return logKey(parseSigner(stored.toString('utf8')).signer);
+  if (site === '' || site.length > MAX_SITE_LENGTH || /[\s+]/u.test(site))
+    throw new Fault('invalid', 'ledger.bad_site', `a site name has no space and no "+", found "${site}"`);
+  const seed = folder.world.random.bytes(KEY_BYTES);
+  const { raw } = signerFromSeed(site, seed);
+  const signer = signerFromSeed(`${site}/${logIdOf(raw)}`, seed);
+  await writeKey(folder, path, `${formatSigner(signer, seed)}\n`);
+  return logKey(signer);
+}
+
+/**
+ * The key that wraps the day keys, made on the first start.
+ * @throws Fault `ledger.bad_key`.
+ */
+export async function loadMasterKey(folder: KeyFolder): Promise<Buffer> {
+  const path = join(folder.keysDir, MASTER_KEY_FILE);
+  const stored = await folder.disk.readFile(path);
+  if (stored === null) {
+    const key = folder.world.random.bytes(KEY_BYTES);
+    await writeKey(folder, path, `${key.toString('base64')}\n`);
+    return key;
+  }
+  const key = Buffer.from(stored.toString('utf8').trim(), 'base64');
+  if (key.length === KEY_BYTES) return key;
+  throw new Fault('invalid', 'ledger.bad_key', `${path}: expected 32 bytes in base64`);
+}
+
+function logKey(signer: NoteSigner): LogKey {
+  return { signer, logId: logIdOf(signer.raw), vkey: formatVerifier(signer) };
+}
+
+function logIdOf(raw: Buffer): string {
+  return hash('sha256', raw).slice(0, 8);
+}
+
+// A key that signed or wrapped anything must outlive a power loss, so it is durable before anybody sees it.
+async function writeKey(folder: KeyFolder, path: string, text: string): Promise<void> {
+  await folder.disk.makeDirectory(folder.keysDir);
+  await folder.disk.replace(path, Buffer.from(text), 0o600);
+  await folder.disk.sync(path);
+  await folder.disk.sync(folder.keysDir);
+}

@@ -1,0 +1,62 @@
+import { Fault } from '../core/fault.ts';
+
+/** What the log itself needs to know of a leaf. */
+export type LeafFacts =
+  | {
+      readonly kind: 'decision';
+      readonly rid: string;
+      readonly attempt: number;
+      readonly t: number;
+      readonly allowed: boolean;
+      readonly hasRequest: boolean;
+    }
+  | {
+      readonly kind: 'outcome';
+      readonly rid: string;
+      readonly attempt: number;
+      readonly t: number;
+      readonly attempts: number | null;
+      readonly hasResponse: boolean;
+    }
+  | { readonly kind: 'site'; readonly id: string; readonly t: number };
+
+/** @throws Fault `ledger.bad_leaf` for bytes that are no leaf. */
+export function readLeaf(entry: Buffer): LeafFacts {
+  const leaf = members(parse(entry));
+  const t = integer(leaf, 't');
+  const kind = leaf.get('kind');
+  if (kind !== 'decision' && kind !== 'outcome') return { kind: 'site', id: text(leaf, 'id'), t };
+  const road = { rid: text(leaf, 'rid'), attempt: integer(leaf, 'attempt'), t };
+  const committed = members(leaf.get('c'));
+  if (kind === 'decision') {
+    const hasRequest = typeof committed.get('req') === 'string';
+    return { kind, ...road, allowed: leaf.get('effect') === 'allow', hasRequest };
+  }
+  const attempts = leaf.has('attempts') ? integer(leaf, 'attempts') : null;
+  return { kind, ...road, attempts, hasResponse: typeof committed.get('res') === 'string' };
+}
+
+function parse(entry: Buffer): unknown {
+  try {
+    return JSON.parse(entry.toString('utf8'));
+  } catch (cause) {
+    throw new Fault('invalid', 'ledger.bad_leaf', 'a leaf is a JSON object', { cause });
+  }
+}
+
+function members(value: unknown): Map<string, unknown> {
+  if (typeof value === 'object' && value !== null) return new Map(Object.entries(value));
+  throw new Fault('invalid', 'ledger.bad_leaf', 'a leaf is a JSON object');
+}
+
+function integer(leaf: ReadonlyMap<string, unknown>, name: string): number {
+  const value = leaf.get(name);
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Fault('invalid', 'ledger.bad_leaf', `a leaf has an integer "${name}"`);
+}
+
+function text(leaf: ReadonlyMap<string, unknown>, name: string): string {
+  const value = leaf.get(name);
+  if (typeof value === 'string') return value;
+  throw new Fault('invalid', 'ledger.bad_leaf', `a leaf has a text "${name}"`);
+}

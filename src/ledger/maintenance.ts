@@ -1,0 +1,118 @@
+import { SECOND } from '../core/duration.ts';
+import { Fault, toFault } from '../core/fault.ts';
+import type { World } from '../core/world.ts';
+import type { Checkpoints } from './checkpoints.ts';
+import type { RoadIndex } from './road-index.ts';
+import type { RoadFile } from './roads.ts';
+import type { TiledLog } from './tiled-log.ts';
+import type { Troubles } from './troubles.ts';
+import type { Wal } from './wal.ts';
+
+export interface MaintenanceOptions {
+  readonly wal: Wal;
+  readonly log: TiledLog;
+  readonly roads: RoadFile;
+  readonly index: RoadIndex;
+  readonly checkpoints: Checkpoints;
+  readonly world: World;
+  readonly troubles: Troubles;
+}
+
+const ROUND_MS = SECOND;
+// A round begins early when this much waits for it; appends are refused at eight times as much.
+const EARLY_BYTES = 8 << 20;
+const EARLY_CHANGES = 4_000;
+const REFUSE_FACTOR = 8;
+
+/** What a log does beside appending, about once a second: tiles, checkpoint, index, retired segments, probes. */
+export class Maintenance implements AsyncDisposable {
+  readonly #options: MaintenanceOptions;
+  readonly #stop = new AbortController();
+  readonly #rounds: Promise<void>;
+  #wake: AbortController = new AbortController();
+  #publishedSize = -1;
+  #hasKeyTrouble = false;
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+    this.#rounds = this.#run();
+  }
+
+  /** Begins a round when much waits, and refuses appends when far too much does: memory is bounded. */
+  wakeIfFull(): void {
+    const { log, index, troubles } = this.#options;
+    if (log.pendingBytes > EARLY_BYTES || index.backlog > EARLY_CHANGES) this.#wake.abort();
+    if (log.pendingBytes > REFUSE_FACTOR * EARLY_BYTES)
+      troubles.set('tiles', 'too many tiles wait for the disk');
+    if (index.backlog > REFUSE_FACTOR * EARLY_CHANGES)
+      troubles.set('index', 'the database is too far behind the log');
+  }
+
+  /** Request keys cannot be written; rounds probe until they can. */
+  reportKeyTrouble(cause: unknown): void {
+    this.#hasKeyTrouble = true;
+    this.#options.troubles.set('keys', `request keys cannot be stored (${toFault(cause).message})`);
+  }
+
+  /** Ends with a last round, so that what others read from the disk is whole. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#rounds;
+    await this.#round();
+  }
+
+  async #run(): Promise<void> {
+    const { world } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      const signal = AbortSignal.any([this.#stop.signal, this.#wake.signal]);
+      await world.clock.sleep(ROUND_MS, signal).catch(() => {});
+      if (this.#stop.signal.aborted) return;
+      this.#wake = new AbortController();
+      await this.#round();
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { log, index, roads, troubles } = this.#options;
+    await this.#step('anchor', 'checkpoints cannot be signed', () => this.#sign());
+    await this.#step('tiles', null, () => this.#writeTiles());
+    await this.#step('index', null, () => index.flush(roads.next));
+    if (this.#hasKeyTrouble)
+      await this.#step('keys', 'request keys cannot be stored', async () => {
+        await roads.probe();
+        this.#hasKeyTrouble = false;
+      });
+    if (log.pendingBytes <= EARLY_BYTES) troubles.set('tiles', null);
+    if (index.backlog <= EARLY_CHANGES) troubles.set('index', null);
+  }
+
+  // Parts whose refusal can wait in memory, up to a bound, have no sentence of trouble.
+  async #step(part: string, sentence: string | null, work: () => Promise<void>): Promise<void> {
+    const { troubles } = this.#options;
+    try {
+      await work();
+      if (sentence !== null) troubles.set(part, null);
+    } catch (error) {
+      const { message } = toFault(error);
+      if (sentence !== null) troubles.set(part, `${sentence} (${message})`);
+      else troubles.note(part, message);
+    }
+  }
+
+  async #sign(): Promise<void> {
+    const { log, checkpoints } = this.#options;
+    if (checkpoints.last === null || checkpoints.last.size < log.size) await checkpoints.atLeast(log.size);
+  }
+
+  async #writeTiles(): Promise<void> {
+    const { wal, log, checkpoints } = this.#options;
+    const { last } = checkpoints;
+    if (last === null) throw new Fault('unavailable', 'ledger.unavailable', 'no checkpoint was signed yet');
+    if (last.size !== this.#publishedSize) {
+      await log.publish(last.size, last.note);
+      this.#publishedSize = last.size;
+    }
+    await log.flush();
+    if (wal.canRetire(log.size)) await wal.retire(await log.syncAll());
+  }
+}

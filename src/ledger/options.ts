@@ -1,0 +1,21 @@
+import type { Log } from '../core/log.ts';
+import type { World } from '../core/world.ts';
+import type { Database } from '../storage/database.ts';
+import type { Disk } from './disk.ts';
+
+/** What a log needs of its surroundings. */
+export interface LedgerOptions {
+  /** Holds the lock and a folder for each log. */
+  readonly dir: string;
+  readonly keysDir: string;
+  /** A folder outside the data directory for the last signed checkpoint, or null. */
+  readonly anchorDir: string | null;
+  readonly site: string;
+  readonly database: Database;
+  readonly world: World;
+  readonly log: Log;
+  /** The machine's disk unless a test plants another. */
+  readonly io?: Disk;
+  /** Size of a write-ahead segment; 16 MiB unless given, at least 128 KiB. */
+  readonly segmentBytes?: number;
+}
