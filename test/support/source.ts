@@ -20,6 +20,8 @@ export interface Source {
   readonly program: Program;
   readonly comments: readonly Comment[];
   readonly imports: readonly Import[];
+  /** The offset at which each line begins. */
+  readonly lineStarts: readonly number[];
 }
 
 export const ROOT = path.join(import.meta.dirname, '..', '..');
@@ -40,7 +42,8 @@ export function parseSource(file: string, text: string): Source {
   const { program, comments, errors } = parseSync(file, text, { lang: 'ts', sourceType: 'module' });
   const [error] = errors;
   if (error !== undefined) throw new SyntaxError(`${file}: ${error.message}`);
-  const source = { file, text, program, comments };
+  const lineStarts = [0, ...Array.from(text.matchAll(/\n/g), (found) => found.index + 1)];
+  const source = { file, text, program, comments, lineStarts };
   return { ...source, imports: importsOf(source) };
 }
 
@@ -50,8 +53,14 @@ export function walk(source: Pick<Source, 'program'>, visitor: VisitorObject): v
 }
 
 /** The line, counted from 1, of an offset in the file. */
-export function lineOf(source: Pick<Source, 'text'>, offset: number): number {
-  return source.text.slice(0, offset).split('\n').length;
+export function lineOf({ lineStarts }: Pick<Source, 'lineStarts'>, offset: number): number {
+  let [low, high] = [0, lineStarts.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((lineStarts[middle] ?? 0) <= offset) low = middle;
+    else high = middle;
+  }
+  return low + 1;
 }
 
 function importsOf(source: Omit<Source, 'imports'>): readonly Import[] {
