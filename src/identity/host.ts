@@ -11,16 +11,21 @@ export function hostAllowed(
   header: string | readonly string[] | undefined,
   { hosts }: { readonly hosts: readonly string[] },
 ): boolean {
-  const value = typeof header === 'string' ? header : header?.length === 1 ? header[0] : undefined;
-  if (value === undefined) return false;
-  // The header is attacker-controlled; the expression is linear and bounded.
-  const parts = HOST.exec(value);
-  if (parts === null || Number(parts[3] ?? 0) > 65_535) return false;
-  const name = (parts[1] ?? parts[2] ?? '').toLowerCase();
+  const name = hostName(header);
+  if (name === null) return false;
   const address = parseIp(name);
-  if (parts[1] !== undefined && (address === null || !name.includes(':'))) return false;
   if (address === null) return name === 'localhost' || hosts.some((host) => host.toLowerCase() === name);
   return isLoopback(address) || hosts.some((host) => sameAddress(host, address));
+}
+
+// The header is attacker-controlled; the expression is linear and bounded.
+function hostName(header: string | readonly string[] | undefined): string | null {
+  const value = typeof header === 'string' ? header : header?.length === 1 ? header[0] : undefined;
+  const parts = value === undefined ? null : HOST.exec(value);
+  if (parts === null || Number(parts[3] ?? 0) > 65_535) return null;
+  const [, bracketed, plain] = parts;
+  if (bracketed === undefined) return plain?.toLowerCase() ?? null;
+  return bracketed.includes(':') && parseIp(bracketed) !== null ? bracketed.toLowerCase() : null;
 }
 
 function sameAddress(host: string, address: NonNullable<ReturnType<typeof parseIp>>): boolean {

@@ -16,8 +16,10 @@ interface Waiter {
   reject(fault: Fault): void;
 }
 
-// Compiled and uncompiled, the worker lies beside this file and ends as it does.
-const WORKER = new URL(`./sqlite-worker.${import.meta.url.split('.').at(-1) ?? 'js'}`, import.meta.url);
+// The worker lies beside this file, compiled when this one is; the compiler rewrites imports, not URLs.
+const WORKER = import.meta.url.endsWith('.ts')
+  ? new URL('./sqlite-worker.ts', import.meta.url)
+  : new URL('./sqlite-worker.js', import.meta.url);
 
 /**
  * The worker that holds the database file. A worker that dies rejects what it was asked with Fault
