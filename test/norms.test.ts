@@ -70,6 +70,12 @@ const PLANTED: readonly (readonly [what: string, file: string, text: string, fou
     `export function f() {\n${'f();\n'.repeat(79)}}`,
     /function of 81/,
   ],
+  [
+    'a test of 121 lines',
+    'src/core/a.test.ts',
+    `function f() {\n${'f();\n'.repeat(119)}}`,
+    /function of 121/,
+  ],
   ['a long method', 'src/core/a.ts', `class A { m() {\n${'f();\n'.repeat(79)}} }`, /function of 81/],
   ['a long arrow function', 'src/core/a.ts', `const f = () => {\n${'f();\n'.repeat(79)}}`, /function of 81/],
   ['any', 'src/core/a.ts', 'export let x: any;', /:1 any/],

@@ -26,8 +26,12 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   cli: ['core', 'server'],
 };
 
-/** What the command line uses of rooms beside `server`: contracts, and what works without a site. */
-const CLI_ALSO = [/\/contract\.ts$/, /^src\/ledger\/(?:verify\/|check\.ts$)/];
+/** What the command line uses beside `server`: contracts, what works without a site, and the client that asks one. */
+const CLI_ALSO = [
+  /\/contract\.ts$/,
+  /^src\/ledger\/(?:verify\/|check\.ts$)/,
+  /^src\/egress\/site-client\.ts$/,
+];
 
 /** Folders whose files import nothing but each other: they are published alone and run in a browser. */
 const SELF_CONTAINED = 'src/ledger/verify/';
@@ -120,7 +124,7 @@ function importProblem(file: string, found: Import): string | null {
 
 function relativeProblem(file: string, specifier: string): string | null {
   const target = path.posix.join(path.posix.dirname(file), specifier);
-  if (isTest(file) && target.startsWith('test/support/')) return null;
+  if (isTest(file) && target.startsWith('test/')) return null;
   if (!target.startsWith('src/')) return `imports ${target}, outside src`;
   if (file.startsWith(SELF_CONTAINED) && !isTest(file) && !target.startsWith(SELF_CONTAINED))
     return `imports ${target} into the verifier, which stands alone`;
