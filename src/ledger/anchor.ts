@@ -5,12 +5,14 @@ import { crc32 } from 'node:zlib';
 import { Fault } from '../core/fault.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { lockFile } from './lock.ts';
-import { openCheckpoint, type Checkpoint, type NoteVerifier } from './note.ts';
+import { openCheckpoint, type TreeHead } from './note.ts';
+import { Defect } from './verify/findings.ts';
+import type { Vkey } from './verify/vkey.ts';
 
 /** A place outside the data directory that holds the last signed note. */
 export interface Anchor extends AsyncDisposable {
   /** The checkpoint that stood here on start, or null for a new log. */
-  readonly found: Checkpoint | null;
+  readonly found: TreeHead | null;
   /**
    * Puts a note in the place of the last one; durable when it resolves.
    * @throws Fault `ledger.forked` when another hand changed the anchor, `ledger.unavailable` when the disk refuses.
@@ -40,20 +42,19 @@ const NOTHING: Slot = { sequence: 0, note: '' };
 export async function openAnchor(options: {
   readonly disk: Disk;
   readonly directory: string;
-  readonly key: NoteVerifier;
+  readonly key: Vkey;
 }): Promise<Anchor> {
   const { disk, directory, key } = options;
   await disk.makeDirectory(directory);
-  const path = join(directory, `${hash('sha256', key.raw)}.anchor`);
+  const path = join(directory, `${hash('sha256', key.publicKey)}.anchor`);
   const lock = lockFile(`${path}.lock`);
   try {
     const file = await disk.open(path, 'update');
-    const isNew = (await file.size()) < 2 * SLOT_BYTES;
-    if (isNew) await create(disk, { file, directory });
+    if ((await file.size()) < 2 * SLOT_BYTES) await create(disk, { file, directory });
     const slots = await readSlots(file);
     const last = newest(slots) ?? NOTHING;
-    const found = last === NOTHING ? null : openCheckpoint(last.note, key);
-    if (last === NOTHING ? !isNew && !(await isBlank(file)) : found === null) throw damaged(path);
+    const found = last === NOTHING ? null : await openCheckpoint(last.note, key);
+    if (found instanceof Defect || (found === null && !(await isBlank(file)))) throw damaged(path);
     return new FileAnchor({ disk, path, lock, file }, last, found);
   } catch (error) {
     lock[Symbol.dispose]();
@@ -62,7 +63,7 @@ export async function openAnchor(options: {
 }
 
 class FileAnchor implements Anchor {
-  readonly found: Checkpoint | null;
+  readonly found: TreeHead | null;
   readonly #disk: Disk;
   readonly #path: string;
   readonly #lock: Disposable;
@@ -74,7 +75,7 @@ class FileAnchor implements Anchor {
   constructor(
     place: { disk: Disk; path: string; lock: Disposable; file: DiskFile },
     last: Slot,
-    found: Checkpoint | null,
+    found: TreeHead | null,
   ) {
     this.#disk = place.disk;
     this.#path = place.path;

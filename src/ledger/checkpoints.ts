@@ -1,12 +1,9 @@
 import type { Anchor } from './anchor.ts';
-import { signCheckpoint, type NoteSigner } from './note.ts';
+import { signCheckpoint, type NoteSigner, type TreeHead } from './note.ts';
 import { corruption } from './segment.ts';
 import type { TiledLog } from './tiled-log.ts';
-import type { TreeHash } from './tree.ts';
 
-export interface SignedCheckpoint {
-  readonly size: number;
-  readonly root: TreeHash;
+export interface SignedCheckpoint extends TreeHead {
   readonly note: string;
 }
 
@@ -44,7 +41,7 @@ export class Checkpoints {
       const next = { size: this.#log.size, root: this.#log.root() };
       if (last !== null && (await this.#log.rootAt(last.size)) !== last.root)
         throw corruption('memory', 'the tree is no continuation of its last signed checkpoint', 'Restart');
-      const note = signCheckpoint(this.#signer, next.size, next.root);
+      const note = signCheckpoint(this.#signer, next);
       // Nobody sees the note before the anchor holds it: a copy of this log cannot sign another past behind it.
       await this.#anchor?.swap(note);
       this.#last = { ...next, note };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Fault } from '../core/fault.ts';
 import type { World } from '../core/world.ts';
 import type { Disk } from './disk.ts';
-import { formatSigner, formatVerifier, parseSigner, signerFromSeed, type NoteSigner } from './note.ts';
+import { formatSigner, formatVkey, parseSigner, signerFromSeed, type NoteSigner } from './note.ts';
 
 /** The log's identity. */
 export interface LogKey {
@@ -33,12 +33,12 @@ const MAX_SITE_LENGTH = 200;
 export async function loadLogKey(folder: KeyFolder, site: string): Promise<LogKey> {
   const path = join(folder.keysDir, LOG_KEY_FILE);
   const stored = await folder.disk.readFile(path);
-  if (stored !== null) return logKey(parseSigner(stored.toString('utf8')).signer);
+  if (stored !== null) return logKey(parseSigner(stored.toString('utf8')));
   if (site === '' || site.length > MAX_SITE_LENGTH || /[\s+]/u.test(site))
     throw new Fault('invalid', 'ledger.bad_site', `a site name has no space and no "+", found "${site}"`);
   const seed = folder.world.random.bytes(KEY_BYTES);
-  const { raw } = signerFromSeed(site, seed);
-  const signer = signerFromSeed(`${site}/${logIdOf(raw)}`, seed);
+  const { publicKey } = signerFromSeed(site, seed).vkey;
+  const signer = signerFromSeed(`${site}/${logIdOf(publicKey)}`, seed);
   await writeKey(folder, path, `${formatSigner(signer, seed)}\n`);
   return logKey(signer);
 }
@@ -61,11 +61,11 @@ export async function loadMasterKey(folder: KeyFolder): Promise<Buffer> {
 }
 
 function logKey(signer: NoteSigner): LogKey {
-  return { signer, logId: logIdOf(signer.raw), vkey: formatVerifier(signer) };
+  return { signer, logId: logIdOf(signer.vkey.publicKey), vkey: formatVkey(signer.vkey) };
 }
 
-function logIdOf(raw: Buffer): string {
-  return hash('sha256', raw).slice(0, 8);
+function logIdOf(publicKey: Uint8Array): string {
+  return hash('sha256', publicKey).slice(0, 8);
 }
 
 // A key that signed or wrapped anything must outlive a power loss, so it is durable before anybody sees it.

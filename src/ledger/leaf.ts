@@ -1,4 +1,4 @@
-import { canonicalJson } from '../core/canonical-json.ts';
+import { canonicalJson, type Json } from '../core/canonical-json.ts';
 
 /** Confidentiality 1 to 3 (機密性1/2/3情報) and the categories of the data. */
 export interface LeafLabel {
@@ -97,8 +97,8 @@ export const MAX_ENTRY_BYTES = 65_535;
 
 /** The exact bytes of a leaf: RFC 8785 canonical JSON. */
 export function encodeLeaf(leaf: Leaf): Buffer {
-  // Leaves hold JSON values only; the interfaces cannot say so without an index signature.
-  return Buffer.from(canonicalJson(leaf as unknown as Parameters<typeof canonicalJson>[0]));
+  // The members of a site leaf are open to its writer; canonicalJson refuses what is no JSON value.
+  return Buffer.from(canonicalJson(leaf as Json));
 }
 
 /** 0 for 0, else the smallest power of two not below `bytes`, so that a size tells little about a prompt. */

@@ -71,7 +71,7 @@ export class SiteLedger implements Ledger {
   }
 
   get origin(): string {
-    return this.#parts.key.signer.name;
+    return this.#parts.key.signer.vkey.name;
   }
 
   get logId(): string {

@@ -10,7 +10,7 @@ import { LeafClock } from './leaf-clock.ts';
 import { readLeaf } from './leaf-facts.ts';
 import { SiteLedger } from './ledger.ts';
 import { lockFile } from './lock.ts';
-import { openCheckpoint, type Checkpoint } from './note.ts';
+import { openCheckpoint, type TreeHead } from './note.ts';
 import type { LedgerOptions } from './options.ts';
 import { RoadIndex } from './road-index.ts';
 import { RoadFile } from './roads.ts';
@@ -18,6 +18,7 @@ import { RoadStore } from './store.ts';
 import { TiledLog } from './tiled-log.ts';
 import { TILE_WIDTH } from './tree.ts';
 import type { Ledger } from './types.ts';
+import { Defect } from './verify/findings.ts';
 import { Wal } from './wal.ts';
 
 const SEGMENT_BYTES = 16 << 20;
@@ -67,7 +68,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
 }
 
 async function openAnchorIn(disk: Disk, directory: string | null, key: LogKey): Promise<Anchor | null> {
-  return directory === null ? null : openAnchor({ disk, directory, key: key.signer });
+  return directory === null ? null : openAnchor({ disk, directory, key: key.signer.vkey });
 }
 
 async function replay(
@@ -96,7 +97,7 @@ async function replay(
 }
 
 // The log must have every leaf that was ever signed, and the same ones.
-async function checkAgainst(log: TiledLog, signed: Checkpoint | null, where: string): Promise<void> {
+async function checkAgainst(log: TiledLog, signed: TreeHead | null, where: string): Promise<void> {
   if (signed === null) return;
   if (signed.size > log.size)
     throw new Fault(
@@ -115,9 +116,11 @@ async function checkAgainst(log: TiledLog, signed: Checkpoint | null, where: str
 }
 
 // Written without a sync: after a power loss it may be old or empty, which says nothing.
-async function publishedCheckpoint(disk: Disk, directory: string, key: LogKey): Promise<Checkpoint | null> {
+async function publishedCheckpoint(disk: Disk, directory: string, key: LogKey): Promise<TreeHead | null> {
   const note = await disk.readFile(join(directory, 'checkpoint'));
-  return note === null ? null : openCheckpoint(note.toString('utf8'), key.signer);
+  if (note === null) return null;
+  const head = await openCheckpoint(note.toString('utf8'), key.signer.vkey);
+  return head instanceof Defect ? null : head;
 }
 
 async function recoverIndex(

@@ -11,7 +11,7 @@ export interface Evidence {
   readonly checkpoints: Checkpoints;
 }
 
-/** The receipt of interface.md over the road's durable leaves, or null when it has none. */
+/** The receipt over the road's durable leaves, or null when it has none. */
 export async function makeReceipt(evidence: Evidence, live: RoadState): Promise<Receipt | null> {
   // A leaf that arrives while proofs are made belongs to the next receipt.
   const road = { ...live, decisions: [...live.decisions], outcomes: [...live.outcomes] };

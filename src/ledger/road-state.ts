@@ -45,7 +45,7 @@ export function pendingDecisions(road: RoadState): DecisionAt[] {
   );
 }
 
-/** interface.md, "Road": whether nothing more can follow. */
+/** Whether every allowed decision has its outcome and nothing more can follow. */
 export function isClosed(road: RoadState): boolean {
   const lastDecision = road.decisions.at(-1);
   if (lastDecision === undefined || pendingDecisions(road).length > 0) return false;

@@ -92,7 +92,7 @@ export class OpenRoad implements RoadKeys {
   }
 }
 
-/** interface.md: k = HMAC-SHA256(request key, `sekisho/c/<field>`). */
+/** k = HMAC-SHA256(request key, `sekisho/c/<field>`). */
 export function fieldKey(requestKey: Buffer, field: CommittedField): Buffer {
   return createHmac('sha256', requestKey).update(`sekisho/c/${field}`).digest();
 }

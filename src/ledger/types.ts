@@ -30,7 +30,7 @@ export interface ReceiptEntry {
   readonly path: readonly string[];
 }
 
-/** The receipt of interface.md, without opening keys. */
+/** A receipt as clients get it, without opening keys. */
 export interface Receipt {
   readonly v: 1;
   readonly id: string;

@@ -1,0 +1,45 @@
+import { parseArgs } from 'node:util';
+import { checkLog, type LogSource } from '../ledger/check.ts';
+import { say, USAGE, type Io } from './io.ts';
+
+export const LEDGER_HELP = {
+  ja: '使い方: sekisho ledger check (フォルダ|URL) --key 検証鍵 [--json]\n台帳全体をタイルと記録から導き直し、署名と照らす。\n正しければ 0、誤りがあれば 1、調べられなければ 2 で終わる。\n',
+  en: 'usage: sekisho ledger check (DIR|URL) --key VKEY [--json]\nDerives the whole log anew from its entries and compares it with the signed checkpoint.\nExits 0 when it is whole, 1 when it is not, 2 when it cannot be checked.\n',
+};
+
+/** What the command sees of the world: `open` reads a folder or an address. */
+export interface LedgerIo extends Pick<Io, 'out' | 'err' | 'env'> {
+  open(target: string): LogSource & AsyncDisposable;
+}
+
+/** `sekisho ledger check (DIR|URL) --key VKEY`; the key of the environment counts too. */
+export async function ledgerCommand(args: readonly string[], io: LedgerIo): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      key: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const [verb, target, ...rest] = positionals;
+  if (values.help) {
+    io.out(say(io, LEDGER_HELP));
+    return 0;
+  }
+  if (verb !== 'check' || target === undefined || rest.length > 0) {
+    io.err(say(io, LEDGER_HELP));
+    return USAGE;
+  }
+  const key = values.key ?? io.env.logKey;
+  if (key === null) {
+    io.err(say(io, { ja: '検証鍵が要ります: --key\n', en: 'a key is required: --key VKEY\n' }));
+    return USAGE;
+  }
+  await using source = io.open(target);
+  const { exit, lines } = await checkLog(source, key);
+  if (values.json) io.out(`${JSON.stringify({ verdict: lines[0], exit, findings: lines.slice(1) })}\n`);
+  else io.out(`${lines.join('\n')}\n`);
+  return exit;
+}
