@@ -49,7 +49,10 @@ export async function loadRunningBundle(dir: string): Promise<Bundle | null> {
  * @throws Fault kind `conflict` code `policy.version` when a bundle of this or a higher version runs already.
  */
 export async function adoptBundle(dir: string, bundle: Bundle): Promise<void> {
-  await mkdir(join(dir, HISTORY), { recursive: true, mode: 0o700 });
+  const history = join(dir, HISTORY);
+  await mkdir(history, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw unwritable(history, cause);
+  });
   const running = await runningVersion(dir);
   if (running >= bundle.version)
     throw new Fault(
@@ -59,7 +62,7 @@ export async function adoptBundle(dir: string, bundle: Bundle): Promise<void> {
     );
   const bytes = encodeBundle(bundle);
   const kept = `${String(bundle.version).padStart(8, '0')}-${bundleHash(bundle).slice(-16)}.json`;
-  await writeDurably(join(dir, HISTORY), kept, bytes);
+  await writeDurably(history, kept, bytes);
   await writeDurably(dir, RUNNING, bytes);
 }
 
@@ -110,6 +113,12 @@ async function writeDurably(dir: string, name: string, bytes: Buffer): Promise<v
       cause,
     });
   }
+}
+
+function unwritable(dir: string, cause: unknown): Fault {
+  return new Fault('unavailable', 'policy.storage', `the bundle could not be written under ${dir}`, {
+    cause,
+  });
 }
 
 function unreadable(dir: string, cause: unknown): Fault {

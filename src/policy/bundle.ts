@@ -55,6 +55,8 @@ export function bundleHash(bundle: Bundle): string {
 export function parseBundle(bytes: Uint8Array): Bundle {
   const value = parseCanonical(bytes);
   const bundle = parseStrict(bundleSchema, value, WHERE);
+  // Nothing of the bytes may be passed over: what was signed is what runs.
+  if (!encodeBundle(bundle).equals(bytes)) throw unusable('it holds members that are not read');
   for (const [part, expected] of Object.entries(digestParts(bundle)))
     if (bundle.digests[part] !== expected) throw unusable(`the digest of ${part} does not match its content`);
   if (Object.keys(bundle.digests).length !== Object.keys(digestParts(bundle)).length)

@@ -23,7 +23,9 @@ export function parseYaml(text: string, where: string): unknown {
     const problems = [...document.errors, ...document.warnings];
     if (problems.length > 0) throw draftFault(where, [problems[0]?.message.split('\n')[0] ?? 'unreadable']);
     // An alias could multiply a small file into a huge value.
-    return document.toJS({ maxAliasCount: 0 });
+    const value: unknown = document.toJS({ maxAliasCount: 0 });
+    if (namesPrototype(value)) throw draftFault(where, ['"__proto__" is not a name']);
+    return value;
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
     throw draftFault(where, [cause instanceof Error ? cause.message : 'unreadable'], cause);
@@ -54,12 +56,18 @@ export function draftFault(where: string, problems: readonly string[], cause?: u
 /** The member of `candidates` nearest to `word` in edits, or null when none is near enough to be meant. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Math.max(2, Math.floor(word.length / 2)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(word.slice(0, 64).toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
+}
+
+// The schema library drops this key without a word, and what a person wrote must never be passed over.
+function namesPrototype(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.hasOwn(value, '__proto__') || Object.values(value).some(namesPrototype);
 }
 
 function describe(schema: z.ZodType, issue: z.core.$ZodIssue): string {
