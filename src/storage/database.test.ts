@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -255,4 +255,16 @@ test('closing lets what was asked before finish', async (t) => {
   await new Promise(setImmediate);
   await Promise.all([database[Symbol.asyncDispose](), ...writes]);
   assert.equal((await ids((await open(t, { dir })).db)).length, 20);
+});
+
+test('a directory or a file that cannot be used is unavailable', async (t) => {
+  const dir = directory(t);
+  const file = path.join(dir, 'file');
+  writeFileSync(file, '');
+  await assert.rejects(openDatabase({ url: 'sqlite', dir: file }), { code: 'storage.unavailable' });
+  writeFileSync(path.join(dir, 'sekisho.db'), 'this is no database'.repeat(1000));
+  await assert.rejects(openDatabase({ url: 'sqlite', dir }), {
+    kind: 'unavailable',
+    code: 'storage.unavailable',
+  });
 });

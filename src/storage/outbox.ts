@@ -93,7 +93,7 @@ async function insertLeaf<T>(tx: Transaction<T>, leaf: OutboxLeaf): Promise<void
   // The type can be bypassed; outside a transaction leaf and change could come apart.
   if (!tx.isTransaction) throw new TypeError('expected the transaction of the change');
   // A leaf holds JSON values only; canonicalJson throws on any other.
-  const text = canonicalJson(leaf as unknown as Json);
+  const text = canonicalJson(leaf as OutboxLeaf & { readonly [member: string]: Json });
   await sql`insert into outbox (id, seq, leaf)
     select ${leaf.id}, coalesce(max(seq), 0) + 1, ${text} from outbox`.execute(tx);
 }

@@ -2,7 +2,13 @@ import { Worker } from 'node:worker_threads';
 
 import { Fault } from '../core/fault.ts';
 import { sqliteFault } from './sqlite-fault.ts';
-import type { StatementResult, WorkerReply, WorkerRequest, WorkerStart } from './sqlite-protocol.ts';
+import type {
+  StatementResult,
+  WorkerReplies,
+  WorkerReply,
+  WorkerRequest,
+  WorkerStart,
+} from './sqlite-protocol.ts';
 
 /** A request before the link gave it its number. */
 export type LinkRequest = WorkerRequest extends infer R
@@ -22,15 +28,12 @@ const WORKER = import.meta.url.endsWith('.ts')
   : new URL('./sqlite-worker.js', import.meta.url);
 
 /**
- * The worker that holds the database file. A worker that dies rejects what it was asked with Fault
+ * The worker that holds the database file. A worker that ends rejects what it has not answered with Fault
  * `storage.unavailable` (done or not, nobody knows) and the next request starts another.
  */
 export class SqliteLink {
   readonly #start: WorkerStart;
-  readonly #waiters = new Map<number, Waiter>();
-  #worker: Worker | null = null;
-  #outgoing: WorkerRequest[] = [];
-  #lastId = 0;
+  #line: Line | null = null;
   #closed = false;
 
   constructor(start: WorkerStart) {
@@ -39,21 +42,43 @@ export class SqliteLink {
 
   request(request: LinkRequest): Promise<StatementResult> {
     if (this.#closed) return Promise.reject(unavailable('the database is closed'));
-    return this.#ask(request);
+    this.#line ??= new Line(this.#start, (line) => {
+      if (this.#line === line) this.#line = null;
+    });
+    return this.#line.ask(request);
   }
 
   /** Ends the worker after all it was asked before. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#worker !== null) await this.#ask({ op: 'close' });
+    await this.#line?.ask({ op: 'close' });
+  }
+}
+
+/** One worker's life. */
+class Line {
+  readonly #worker: Worker;
+  readonly #onLast: (line: Line) => void;
+  readonly #waiters = new Map<number, Waiter>();
+  #outgoing: WorkerRequest[] = [];
+  #lastId = 0;
+
+  constructor(start: WorkerStart, onLast: (line: Line) => void) {
+    this.#onLast = onLast;
+    this.#worker = new Worker(WORKER, { workerData: start, env: {}, name: 'sqlite' });
+    let reason = 'the database worker ended';
+    this.#worker.on('message', (message: WorkerReplies) => this.#receive(message));
+    this.#worker.on('error', (error: unknown) => {
+      reason = error instanceof Error ? error.message : reason;
+    });
+    this.#worker.on('exit', () => this.#bury(reason));
   }
 
-  #ask(request: LinkRequest): Promise<StatementResult> {
+  ask(request: LinkRequest): Promise<StatementResult> {
     const { promise, resolve, reject } = Promise.withResolvers<StatementResult>();
     const id = ++this.#lastId;
-    const worker = (this.#worker ??= this.#startWorker());
-    if (this.#waiters.size === 0) worker.ref();
+    if (this.#waiters.size === 0) this.#worker.ref();
     this.#waiters.set(id, { resolve, reject });
     // One message carries all that is asked before the current stack of microtasks ends.
     if (this.#outgoing.push({ ...request, id }) === 1) queueMicrotask(() => this.#post());
@@ -63,21 +88,14 @@ export class SqliteLink {
   #post(): void {
     const requests = this.#outgoing;
     this.#outgoing = [];
-    this.#worker?.postMessage(requests);
+    this.#worker.postMessage(requests, []);
   }
 
-  #startWorker(): Worker {
-    const worker = new Worker(WORKER, { workerData: this.#start, env: {}, name: 'sqlite' });
-    let reason = 'the database worker ended';
-    worker.on('message', (replies: readonly WorkerReply[]) => {
-      for (const reply of replies) this.#settle(reply);
-      if (this.#waiters.size === 0) worker.unref();
-    });
-    worker.on('error', (error: unknown) => {
-      reason = error instanceof Error ? error.message : reason;
-    });
-    worker.on('exit', () => this.#buried(worker, reason));
-    return worker;
+  #receive({ replies, last }: WorkerReplies): void {
+    if (last) this.#onLast(this);
+    for (const reply of replies) this.#settle(reply);
+    // An idle worker keeps no process alive.
+    if (this.#waiters.size === 0) this.#worker.unref();
   }
 
   #settle(reply: WorkerReply): void {
@@ -87,13 +105,10 @@ export class SqliteLink {
     else waiter?.reject(sqliteFault(reply.failure));
   }
 
-  #buried(worker: Worker, reason: string): void {
-    if (this.#worker !== worker) return;
-    this.#worker = null;
-    this.#outgoing = [];
-    const waiters = [...this.#waiters.values()];
+  #bury(reason: string): void {
+    this.#onLast(this);
+    for (const waiter of this.#waiters.values()) waiter.reject(unavailable(reason));
     this.#waiters.clear();
-    for (const waiter of waiters) waiter.reject(unavailable(reason));
   }
 }
 

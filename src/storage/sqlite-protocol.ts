@@ -37,4 +37,10 @@ export type WorkerReply =
   | { readonly id: number; readonly result: StatementResult }
   | { readonly id: number; readonly failure: SqliteFailure };
 
+/** `last` says that the worker has closed its database and answers no more. */
+export interface WorkerReplies {
+  readonly replies: readonly WorkerReply[];
+  readonly last: boolean;
+}
+
 export const NO_RESULT: StatementResult = { rows: [], changes: null, lastId: null };

@@ -6,6 +6,7 @@ import {
   NO_RESULT,
   type SqliteFailure,
   type StatementResult,
+  type WorkerReplies,
   type WorkerReply,
   type WorkerRequest,
   type WorkerStart,
@@ -21,7 +22,7 @@ type BeginRequest = Extract<WorkerRequest, { op: 'begin' | 'commit' | 'rollback'
  */
 class Desk {
   readonly #start: WorkerStart;
-  readonly #send: (replies: WorkerReply[]) => void;
+  readonly #send: (message: WorkerReplies) => void;
   readonly #writer: SqliteEngine;
   readonly #reader: SqliteEngine;
   #waiting: (WriteRequest | BeginRequest)[] = [];
@@ -29,9 +30,9 @@ class Desk {
   #scheduled = false;
   #session: number | null = null;
   #idle: NodeJS.Timeout | undefined;
-  #syncFailed = false;
+  #ending = false;
 
-  constructor(start: WorkerStart, send: (replies: WorkerReply[]) => void) {
+  constructor(start: WorkerStart, send: (message: WorkerReplies) => void) {
     this.#start = start;
     this.#send = send;
     this.#writer = new SqliteEngine(start.path, 'write');
@@ -160,6 +161,10 @@ class Desk {
   }
 
   #answer(id: number, work: () => StatementResult): void {
+    if (this.#ending) {
+      this.#fail(id, { message: 'the database is opened again after an error', code: SQLITE_IOERR });
+      return;
+    }
     try {
       this.#replies.push({ id, result: work() });
     } catch (error) {
@@ -173,7 +178,9 @@ class Desk {
   }
 
   #note(failure: SqliteFailure): void {
-    if (failure.code !== null && primaryCode(failure.code) === SQLITE_IOERR) this.#syncFailed = true;
+    // After a failed sync the kernel may call unwritten pages clean, so a later sync proves nothing: only another
+    // connection, which recovers from what it reads, may go on.
+    if (failure.code !== null && primaryCode(failure.code) === SQLITE_IOERR) this.#ending = true;
   }
 
   #abandon(): void {
@@ -181,26 +188,34 @@ class Desk {
   }
 
   #flush(): void {
-    if (this.#replies.length > 0) this.#send(this.#replies);
+    if (this.#ending) this.#end();
+    if (this.#ending || this.#replies.length > 0) this.#send({ replies: this.#replies, last: this.#ending });
     this.#replies = [];
-    // After a failed sync the kernel may call unwritten pages clean, so a later sync proves nothing: only a new
-    // connection, which recovers from what it reads, may go on.
-    if (this.#syncFailed) throw new Error('input or output error on the database file');
+    if (this.#ending) parentPort?.close();
   }
 
   #close(id: number): void {
     this.#endSession();
     this.#drain();
-    this.#reader.close();
-    this.#writer.close();
     this.#replies.push({ id, result: NO_RESULT });
-    this.#flush();
-    parentPort?.close();
+    this.#ending = true;
+  }
+
+  #end(): void {
+    clearTimeout(this.#idle);
+    for (const engine of [this.#reader, this.#writer]) {
+      try {
+        engine.close();
+      } catch (error) {
+        // What could not be written is in the write-ahead log or was never acknowledged.
+        this.#note(toFailure(error));
+      }
+    }
   }
 }
 
 // The one starter is sqlite-link.ts, which passes this type.
-const desk = new Desk(workerData as WorkerStart, (replies) => parentPort?.postMessage(replies, []));
+const desk = new Desk(workerData as WorkerStart, (message) => parentPort?.postMessage(message, []));
 parentPort?.on('message', (requests: readonly WorkerRequest[]) => {
   desk.receive(requests);
 });
