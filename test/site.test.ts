@@ -58,8 +58,7 @@ test('keeps the folder after a kill and starts on it again', async (t) => {
 });
 
 test('says what a site printed that ended before it was ready', async (t) => {
-  const root = temporary(t);
-  const failing = startSite({ program: standIn(t), root, env: { FAIL: '1' } });
+  const failing = startSite({ program: standIn(t), env: { FAIL: '1' } });
   await assert.rejects(failing, /ended before it was ready: 7[\s\S]*planted reason/);
 });
 

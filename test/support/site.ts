@@ -84,7 +84,12 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     ...args,
   ];
   const running = startProcess(command, { cwd: root, env: environment(root, folders.home, options) });
-  const url = await running.line(/^ready (http\S+)$/m, options.readyMs ?? READY_MS);
+  const url = await running
+    .line(/^ready (http\S+)$/m, options.readyMs ?? READY_MS)
+    .catch((error: unknown) => {
+      if (options.root === undefined) rmSync(root, { recursive: true, force: true });
+      throw error;
+    });
   const pid = childPid(running.pid, (wrap.length > 0 ? 1 : 0) + (launcher ? 1 : 0));
   const adminKey =
     options.env?.['SEKISHO_ADMIN_KEY'] ?? readFileSync(path.join(folders.data, 'admin-key'), 'utf8').trim();

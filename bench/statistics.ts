@@ -1,0 +1,18 @@
+export interface Summary {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Median and 99th percentile; of an empty list both are not a number. */
+export function summarize(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return { count: values.length, p50: at(0.5), p99: at(0.99) };
+}
+
+/** `0.12 ms` */
+export function ms(value: number): string {
+  return `${value.toFixed(2)} ms`;
+}
