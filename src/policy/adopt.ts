@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { Fault } from '../core/fault.ts';
 import { buildBundle, bundleHash, encodeBundle, MAX_BUNDLE_BYTES, parseBundle } from './bundle.ts';
@@ -50,9 +50,7 @@ export async function loadRunningBundle(dir: string): Promise<Bundle | null> {
  */
 export async function adoptBundle(dir: string, bundle: Bundle): Promise<void> {
   const history = join(dir, HISTORY);
-  await mkdir(history, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw unwritable(history, cause);
-  });
+  await makeDurably(dir, history);
   const running = await runningVersion(dir);
   if (running >= bundle.version)
     throw new Fault(
@@ -98,6 +96,15 @@ async function namesIn(dir: string): Promise<string[]> {
   }
 }
 
+async function makeDurably(dir: string, history: string): Promise<void> {
+  try {
+    await mkdir(history, { recursive: true, mode: 0o700 });
+    await syncFolder(dirname(dir));
+  } catch (cause) {
+    throw unwritable(history, cause);
+  }
+}
+
 async function writeDurably(dir: string, name: string, bytes: Buffer): Promise<void> {
   const temporary = join(dir, `${name}.tmp`);
   try {
@@ -106,13 +113,17 @@ async function writeDurably(dir: string, name: string, bytes: Buffer): Promise<v
     await file.writeFile(bytes);
     await file.sync();
     await rename(temporary, join(dir, name));
-    await using folder = await open(dir, 'r');
-    await folder.sync();
+    await syncFolder(dir);
   } catch (cause) {
     throw new Fault('unavailable', 'policy.storage', `the bundle could not be written under ${dir}`, {
       cause,
     });
   }
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  await using folder = await open(dir, 'r');
+  await folder.sync();
 }
 
 function unwritable(dir: string, cause: unknown): Fault {

@@ -4,7 +4,7 @@ import { CATEGORIES, STRATEGIES } from './types.ts';
 
 const MAX_LIST = 256;
 const MAX_TEXT = 512;
-/** interface.md: a decision leaf names at most this many endpoints. */
+/** A decision leaf names at most this many endpoints. */
 export const MAX_ENDPOINTS_PER_MODEL = 32;
 
 const matching = (pattern: RegExp, expected: string): z.ZodString =>

@@ -108,8 +108,8 @@ function digestParts(bundle: Omit<Bundle, 'digests' | 'v' | 'kind' | 'version'>)
   );
 }
 
-// The schema lets only JSON through; interfaces cannot say so without an index signature.
 function asJson(value: unknown): Json {
+  // The schema lets only JSON through; interfaces cannot say so without an index signature.
   return value as Json;
 }
 

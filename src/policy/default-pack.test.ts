@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { AT, ask, decided, outside, sampleEngine, type Variation } from '../../test/support/policy.ts';
@@ -101,4 +102,11 @@ test('disconnected: nothing outside the own machine, whatever the label; a proxy
   };
   const network = { ...proxied, issuer: null, proxy: 'http://127.0.0.1:3128' };
   assert.deepEqual(denials({ site, provider: { network } }, C1), ['disconnected']);
+});
+
+test('the table of the pack names every rule and no other', async () => {
+  const table = await readFile(new URL('../../docs/packs/default.md', import.meta.url), 'utf8');
+  const named = [...table.matchAll(/^\| `default\/([a-z-]+)`/gm)].map(([, id]) => id ?? '');
+  const rules = Object.keys(sampleEngine().bundle.packs['default']?.policies ?? {});
+  assert.deepEqual(named.toSorted(), rules.toSorted());
 });
