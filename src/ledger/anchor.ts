@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 
 import { Fault } from '../core/fault.ts';
@@ -120,6 +120,7 @@ async function create(disk: Disk, place: { file: DiskFile; directory: string }):
   await place.file.write(Buffer.alloc(2 * SLOT_BYTES), 0);
   await place.file.datasync();
   await disk.sync(place.directory);
+  await disk.sync(dirname(place.directory));
 }
 
 async function readSlots(file: DiskFile): Promise<(Slot | null)[]> {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { Fault } from '../core/fault.ts';
 import type { World } from '../core/world.ts';
@@ -74,4 +74,5 @@ async function writeKey(folder: KeyFolder, path: string, text: string): Promise<
   await folder.disk.replace(path, Buffer.from(text), 0o600);
   await folder.disk.sync(path);
   await folder.disk.sync(folder.keysDir);
+  await folder.disk.sync(dirname(folder.keysDir));
 }

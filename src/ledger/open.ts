@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { Fault } from '../core/fault.ts';
 import { openAnchor, type Anchor } from './anchor.ts';
@@ -53,9 +53,11 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   // The names of both key files must outlive a power loss before a leaf counts on what they hold.
   await disk.sync(directory);
   await disk.sync(options.dir);
+  await disk.sync(dirname(options.dir));
   const { wal, log } = await replay(options, disk, { directory, logId: key.logId });
   resources.use(wal);
   await checkAgainst(log, anchor?.found ?? null, 'the anchor');
+  if (anchor?.found === null && log.size > 0) options.log.warn('ledger.anchor_was_empty', { size: log.size });
   await checkAgainst(log, await publishedCheckpoint(disk, directory, key), 'the published checkpoint');
   const index = await recoverIndex(options, { key, log, roads });
   const checkpoints = new Checkpoints(key.signer, log, anchor);

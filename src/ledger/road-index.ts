@@ -2,7 +2,7 @@ import type { LeafFacts } from './leaf-facts.ts';
 import { isClosed, newRoadState, noteLeaf, pendingDecisions, type RoadState } from './road-state.ts';
 import { storedRoad, type RoadStore } from './store.ts';
 
-const REMEMBERED_ROADS = 20_000;
+const REMEMBERED_ROADS = 10_000;
 
 /**
  * Which leaves belong to which road: recent roads in memory, all others in the store, which is written behind the log

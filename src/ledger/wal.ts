@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import type { Log } from '../core/log.ts';
 import type { Disk, DiskFile } from './disk.ts';
@@ -62,6 +62,7 @@ export class Wal implements AsyncDisposable {
   static async open(options: WalOptions): Promise<Wal> {
     const wal = new Wal(options);
     await options.disk.makeDirectory(options.directory);
+    await options.disk.sync(dirname(options.directory));
     await wal.#replay();
     return wal;
   }
