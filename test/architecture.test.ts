@@ -68,6 +68,18 @@ const PLANTED: readonly (readonly [file: string, text: string, found: RegExp])[]
     "new Worker(new URL('../ledger/w.ts', import.meta.url));",
     /policy may not import ledger/,
   ],
+  [
+    'src/policy/a.ts',
+    "new Worker(new URL('../ledger/w.js', import.meta.url));",
+    /policy may not import ledger/,
+  ],
+  [
+    'src/policy/a.ts',
+    'fork(new URL(`../ledger/w${ending}`, import.meta.url));',
+    /policy may not import ledger/,
+  ],
+  ['src/policy/a.ts', 'fork(new URL(`../${room}/w.ts`, import.meta.url));', /cannot be read/],
+  ['src/policy/a.ts', 'fork(new URL(name, import.meta.url));', /cannot be read/],
   ['src/policy/a.ts', 'export const x = (name) => import(name);', /cannot be read/],
   ['src/policy/a.ts', 'export const x = (name) => process.getBuiltinModule(name);', /cannot be read/],
   [
@@ -88,6 +100,7 @@ const PLANTED: readonly (readonly [file: string, text: string, found: RegExp])[]
   ['src/server/app.ts', "import { createServer } from 'node:http';", /sockets are opened in egress/],
   ['src/storage/a.ts', "import { lookup } from 'node:dns/promises';", /sockets are opened in egress/],
   ['src/policy/a.ts', "import net from 'net';", /without node:/],
+  ['src/policy/a.ts', "import { spawn } from 'node:child_process';", /other programs are started/],
   ['src/gateway/a.ts', "import { Pool } from 'undici';", /undici, which belongs to another room/],
   ['src/identity/keys.ts', "import { sql } from 'kysely';", /kysely, which belongs to another room/],
   ['src/gateway/a.ts', "import { Hono } from 'hono/tiny';", /hono, which belongs to another room/],

@@ -61,6 +61,9 @@ const SOCKETS = new Set([
 ]);
 const SOCKET_FILES = /^src\/(?:egress\/|server\/listen\.ts$)/;
 
+/** Another program opens sockets that nobody here checks; these two rooms start one, and confine it. */
+const PROGRAM_FILES = /^src\/(?:egress\/|gateway\/llama\/)/;
+
 const HATCHES = new Set([
   'globalThis.fetch',
   'globalThis.WebSocket',
@@ -142,6 +145,8 @@ function builtinProblem(file: string, found: Import): string | null {
   if (!found.specifier.startsWith('node:')) return `imports ${name} without node:`;
   if (name === 'sqlite')
     return SQL_FILES.test(file) || file === LOCK_FILE ? null : 'opens a database outside storage';
+  if ((name === 'child_process' || name === 'cluster') && !PROGRAM_FILES.test(file))
+    return `imports ${found.specifier}: other programs are started in egress and gateway/llama`;
   if (SOCKETS.has(name) && found.kind !== 'type' && !SOCKET_FILES.test(file))
     return `imports ${found.specifier}: sockets are opened in egress and listened to in server/listen.ts`;
   return null;

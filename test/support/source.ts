@@ -85,15 +85,32 @@ function importsOf(source: Omit<Source, 'imports'>): readonly Import[] {
       if (name === 'require' || name === 'getBuiltinModule')
         add(literal(node.arguments[0]), 'value', node.start);
     },
-    // A worker or child is named by `new URL('./file.ts', import.meta.url)`.
     NewExpression: (node) => {
       const [target, base] = node.arguments;
-      if (calleeName(node.callee) !== 'URL' || base === undefined || target === undefined) return;
-      const named = literal(target);
-      if (typeof named === 'string' && named.endsWith('.ts')) add(named, 'value', node.start);
+      if (calleeName(node.callee) !== 'URL' || target === undefined || !isImportMeta(base)) return;
+      const named = programName(target);
+      if (named !== '') add(named, 'value', node.start);
     },
   });
   return imports;
+}
+
+// A worker or child is named by `new URL('./file.ts', import.meta.url)`, its ending perhaps that of this file. The
+// answer is empty for a URL of something that is no program, and null for one that cannot be read from the text.
+function programName(node: { readonly type: string }): string | null {
+  const named = literal(node);
+  if (typeof named === 'string') return /\.[jt]s$/.test(named) ? named.replace(/\.js$/, '.ts') : '';
+  const [before, after] = 'quasis' in node && Array.isArray(node.quasis) ? node.quasis.map(quasiText) : [];
+  return before !== undefined && after === '' && before.startsWith('.') ? `${before}.ts` : null;
+}
+
+function quasiText(part: unknown): string {
+  if (!isRecord(part) || !isRecord(part['value'])) return '';
+  return String(part['value']['raw']);
+}
+
+function isImportMeta(node: { readonly type: string } | undefined): boolean {
+  return node !== undefined && 'object' in node && isNode(node.object) && node.object.type === 'MetaProperty';
 }
 
 /** The last name of `a`, `a.b` or `a.b.c`; empty for other callees. */
@@ -108,5 +125,9 @@ function literal(node: { readonly type: string } | undefined): unknown {
 }
 
 function isNode(value: unknown): value is { readonly type: string } {
-  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+  return isRecord(value) && typeof value['type'] === 'string';
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
