@@ -12,6 +12,34 @@ export interface VerifyIo {
   readFile(path: string): Promise<Uint8Array>;
 }
 
+/** What `--help` prints. */
+export const VERIFY_HELP = {
+  en: `usage: sekisho verify FILE... (--key VKEY | --policy FILE) [--request BODY] [--response BODY] [--json]
+
+Verifies receipts offline. The first line is "valid", "invalid" or "not comparable".
+
+  --key VKEY       the log's public key, or a file that holds it; default SEKISHO_LOG_KEY
+  --policy FILE    a policy whose "log <vkey> [url]" lines name the logs that are believed
+  --request BODY   a file: also verify that this is the request body that was decided on
+  --response BODY  a file: also verify that this is the response body that was answered
+  --json           one JSON object a receipt
+
+exit: 0 valid, 1 invalid, 2 unusable or not comparable; over several files 1 outranks 2 outranks 0
+`,
+  ja: `使い方: sekisho verify FILE... (--key VKEY | --policy FILE) [--request BODY] [--response BODY] [--json]
+
+受領証をオフラインで検証します。先頭の行は valid(有効)、invalid(無効)、not comparable(照合不能)のいずれかです。
+
+  --key VKEY       ログの公開鍵、またはそれを収めたファイル。省略時は SEKISHO_LOG_KEY
+  --policy FILE    信頼するログを "log <vkey> [url]" の行で示すポリシー
+  --request BODY   ファイル: 判定の対象となったリクエスト本文であることも検証します
+  --response BODY  ファイル: 返された応答本文であることも検証します
+  --json           受領証ごとに JSON オブジェクトを一行で出力します
+
+終了コード: 0 有効、1 無効、2 使用不能または照合不能。複数のファイルでは 1、2、0 の順に優先します
+`,
+};
+
 interface Options {
   readonly files: readonly string[];
   readonly key: string | undefined;
@@ -132,31 +160,5 @@ function worst(exits: readonly Exit[]): Exit {
 
 function usage({ env }: VerifyIo): string {
   const locale = [env['LC_ALL'], env['LC_MESSAGES'], env['LANG']].find((name) => name) ?? '';
-  return /^ja(?:[_.@-]|$)/i.test(locale) ? USAGE_JA : USAGE_EN;
+  return /^ja(?:[_.@-]|$)/i.test(locale) ? VERIFY_HELP.ja : VERIFY_HELP.en;
 }
-
-const USAGE_EN = `usage: sekisho verify FILE... (--key VKEY | --policy FILE) [--request BODY] [--response BODY] [--json]
-
-Verifies receipts offline. The first line is "valid", "invalid" or "not comparable".
-
-  --key VKEY       the log's public key, or a file that holds it; default SEKISHO_LOG_KEY
-  --policy FILE    a policy whose "log <vkey> [url]" lines name the logs that are believed
-  --request BODY   a file: also verify that this is the request body that was decided on
-  --response BODY  a file: also verify that this is the response body that was answered
-  --json           one JSON object a receipt
-
-exit: 0 valid, 1 invalid, 2 unusable or not comparable; over several files 1 outranks 2 outranks 0
-`;
-
-const USAGE_JA = `使い方: sekisho verify FILE... (--key VKEY | --policy FILE) [--request BODY] [--response BODY] [--json]
-
-受領証をオフラインで検証します。先頭の行は valid(有効)、invalid(無効)、not comparable(照合不能)のいずれかです。
-
-  --key VKEY       ログの公開鍵、またはそれを収めたファイル。省略時は SEKISHO_LOG_KEY
-  --policy FILE    信頼するログを "log <vkey> [url]" の行で示すポリシー
-  --request BODY   ファイル: 判定の対象となったリクエスト本文であることも検証します
-  --response BODY  ファイル: 返された応答本文であることも検証します
-  --json           受領証ごとに JSON オブジェクトを一行で出力します
-
-終了コード: 0 有効、1 無効、2 使用不能または照合不能。複数のファイルでは 1、2、0 の順に優先します
-`;

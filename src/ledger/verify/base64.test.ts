@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { decodeBase64, encodeBase64 } from './base64.ts';
+import { decodeBase64 } from './base64.ts';
 
-test('encodes and decodes every length as Buffer does', () => {
+test('decodes every length as Buffer does', () => {
   for (let length = 0; length < 200; length++) {
     const bytes = Buffer.from(Array.from({ length }, (_, i) => (i * 97 + length) & 0xff));
-    assert.equal(encodeBase64(bytes), bytes.toString('base64'));
     assert.deepEqual(Buffer.from(decodeBase64(bytes.toString('base64')) ?? []), bytes);
   }
 });
@@ -33,7 +32,7 @@ test('gives each text of four characters at most one meaning', () => {
   const digits = 'ABC/+w=';
   for (const text of Array.from({ length: digits.length ** 4 }, (_, n) => pick(digits, n))) {
     const bytes = decodeBase64(text);
-    if (bytes !== null) assert.equal(encodeBase64(bytes), text);
+    if (bytes !== null) assert.equal(Buffer.from(bytes).toString('base64'), text);
     else assert.notEqual(Buffer.from(text, 'base64').toString('base64'), text);
   }
 });

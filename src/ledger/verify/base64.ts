@@ -1,4 +1,4 @@
-// RFC 4648 section 4 with padding and zero spare bits, so that bytes have exactly one text (interface "Encoding").
+// RFC 4648 section 4 with padding and zero spare bits, so that bytes have exactly one text (docs/verify.md "Encoding").
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const NOT_BASE64 = 64;
@@ -24,17 +24,6 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
   }
   // What is left over when the bytes are full are the spare bits.
   return (bits & ((1 << held) - 1)) === 0 ? bytes : null;
-}
-
-export function encodeBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    text += ALPHABET.charAt(group >>> 18) + ALPHABET.charAt((group >>> 12) & 63);
-    text += i + 1 < bytes.length ? ALPHABET.charAt((group >>> 6) & 63) : '=';
-    text += i + 2 < bytes.length ? ALPHABET.charAt(group & 63) : '=';
-  }
-  return text;
 }
 
 function valueOfEachCode(): Uint8Array {

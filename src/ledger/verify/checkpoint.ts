@@ -1,4 +1,6 @@
 import { decodeBase64 } from './base64.ts';
+import type { TrustedKey } from './ed25519.ts';
+import { trustKey } from './ed25519.ts';
 import { Defect } from './findings.ts';
 import type { Note } from './note.ts';
 import { noteSigners, parseNote } from './note.ts';
@@ -21,7 +23,7 @@ const MAX_SIZE = 2n ** 64n - 1n;
 export async function verifyCheckpoint(note: string, keys: readonly Vkey[]): Promise<Checkpoint> {
   const parsed = parseNote(note);
   const checkpoint = parseCheckpoint(parsed.text);
-  await checkpointSigner(parsed, checkpoint, keys);
+  await checkpointSigner(parsed, checkpoint, await Promise.all(keys.map(trustKey)));
   return checkpoint;
 }
 
@@ -44,7 +46,7 @@ export function parseCheckpoint(text: string): Checkpoint {
 export async function checkpointSigner(
   note: Note,
   checkpoint: Checkpoint,
-  keys: readonly Vkey[],
+  keys: readonly TrustedKey[],
 ): Promise<Vkey> {
   const signers = await noteSigners(note, keys);
   const signer = signers.find((key) => key.name === checkpoint.origin);

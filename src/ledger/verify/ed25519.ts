@@ -1,4 +1,11 @@
 import { Defect } from './findings.ts';
+import type { Vkey } from './vkey.ts';
+
+/** A key that is ready to check signatures. */
+export interface TrustedKey {
+  readonly vkey: Vkey;
+  verify(signature: Uint8Array<ArrayBuffer>, message: Uint8Array<ArrayBuffer>): Promise<boolean>;
+}
 
 const SIGNATURE_BYTES = 64;
 const SCALAR_OFFSET = 32;
@@ -8,16 +15,17 @@ const GROUP_ORDER = [
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/** @throws Defect exit 2 where the runtime offers no Ed25519, since nothing can then be said of the signature. */
-export async function signedByKey(
-  publicKey: Uint8Array<ArrayBuffer>,
-  signature: Uint8Array<ArrayBuffer>,
-  message: Uint8Array<ArrayBuffer>,
-): Promise<boolean> {
-  if (signature.length !== SIGNATURE_BYTES || !hasReducedScalar(signature)) return false;
+/** @throws Defect exit 2 where the runtime offers no Ed25519, since nothing can then be said of a signature. */
+export async function trustKey(vkey: Vkey): Promise<TrustedKey> {
   try {
-    const key = await crypto.subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify']);
-    return await crypto.subtle.verify('Ed25519', key, signature, message);
+    const key = await crypto.subtle.importKey('raw', vkey.publicKey, 'Ed25519', false, ['verify']);
+    return {
+      vkey,
+      verify: async (signature, message) =>
+        signature.length === SIGNATURE_BYTES &&
+        hasReducedScalar(signature) &&
+        crypto.subtle.verify('Ed25519', key, signature, message),
+    };
   } catch (cause) {
     throw new Defect(2, `cannot check Ed25519 signatures here: ${String(cause)}`);
   }

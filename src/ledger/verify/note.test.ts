@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { signedLog } from '../../../test/support/signed-log.ts';
 import { parseCheckpoint, verifyCheckpoint } from './checkpoint.ts';
+import { trustKey } from './ed25519.ts';
 import { Defect } from './findings.ts';
 import { noteSigners, parseNote } from './note.ts';
 import { parsePolicy } from './policy.ts';
@@ -21,19 +22,18 @@ const unknownLine = '\u2014 witness.example AAAAAAAA\n';
 
 const exits = (exit: 1 | 2) => (thrown: unknown) => thrown instanceof Defect && thrown.exit === exit;
 
+const signersOf = async (note: string, vkey: string) =>
+  noteSigners(parseNote(note), [await trustKey(parseVkey(vkey))]);
+
 test('verifies the example of the signed-note specification', async () => {
-  const signers = await noteSigners(parseNote(SPEC_NOTE), [parseVkey(SPEC_KEY)]);
+  const signers = await signersOf(SPEC_NOTE, SPEC_KEY);
   assert.deepEqual(signers, [parseVkey(SPEC_KEY)]);
-  await assert.rejects(
-    noteSigners(parseNote(SPEC_NOTE.replace('an', 'no')), [parseVkey(SPEC_KEY)]),
-    exits(1),
-  );
+  await assert.rejects(signersOf(SPEC_NOTE.replace('an', 'no'), SPEC_KEY), exits(1));
 });
 
 test('verifies a checkpoint of the Go checksum database', async () => {
-  const note = parseNote(SUMDB_CHECKPOINT);
-  assert.equal((await noteSigners(note, [parseVkey(SUMDB_KEY)])).length, 1);
-  assert.equal(parseCheckpoint(note.text).size, 35_225_469n);
+  assert.equal((await signersOf(SUMDB_CHECKPOINT, SUMDB_KEY)).length, 1);
+  assert.equal(parseCheckpoint(parseNote(SUMDB_CHECKPOINT).text).size, 35_225_469n);
 });
 
 test('refuses a checkpoint whose origin is not the name of a key that signed it', async () => {

@@ -1,5 +1,5 @@
 import { decodeBase64 } from './base64.ts';
-import { signedByKey } from './ed25519.ts';
+import type { TrustedKey } from './ed25519.ts';
 import { Defect } from './findings.ts';
 import type { Vkey } from './vkey.ts';
 import { hex, isKeyName } from './vkey.ts';
@@ -39,15 +39,15 @@ export function parseNote(note: string): Note {
  * The keys that signed the note. A line of an unknown key says nothing.
  * @throws Defect exit 1 when a line of a known key does not verify, or none of the keys signed.
  */
-export async function noteSigners(note: Note, keys: readonly Vkey[]): Promise<readonly Vkey[]> {
+export async function noteSigners(note: Note, keys: readonly TrustedKey[]): Promise<readonly Vkey[]> {
   const message = new TextEncoder().encode(note.text);
   const signers: Vkey[] = [];
   for (const { name, id, bytes } of note.signatures) {
     // A key id is short, so several keys may share it; each that does is known and must have signed.
-    for (const key of keys.filter((key) => key.name === name && key.id === id)) {
-      if (!(await signedByKey(key.publicKey, bytes, message)))
+    for (const key of keys.filter(({ vkey }) => vkey.name === name && vkey.id === id)) {
+      if (!(await key.verify(bytes, message)))
         throw new Defect(1, `checkpoint: the signature of ${name}+${id} does not verify`);
-      signers.push(key);
+      signers.push(key.vkey);
     }
   }
   if (signers.length === 0) throw new Defect(1, 'checkpoint: not signed by a given key');

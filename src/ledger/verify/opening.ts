@@ -9,7 +9,7 @@ export interface Bodies {
   readonly response?: Uint8Array;
 }
 
-/** Whether the bodies are the ones recorded (interface "Opening"). */
+/** Whether the bodies are the ones recorded (docs/verify.md "Opening"). */
 export function checkBodies(
   bodies: Bodies,
   open: ShownReceipt['open'],

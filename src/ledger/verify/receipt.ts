@@ -29,8 +29,8 @@ export interface ShownReceipt {
   readonly open: { readonly in: OpeningKey; readonly req: OpeningKey; readonly res: OpeningKey };
 }
 
-export const MAX_RECEIPT_BYTES = 16 * 2 ** 20;
-export const MAX_ATTEMPTS = 1000;
+const MAX_RECEIPT_BYTES = 16 * 2 ** 20;
+const MAX_ATTEMPTS = 1000;
 const HASH_BYTES = 32;
 const OPENING_KEY_BYTES = 32;
 // An index below 2^64 has at most 64 siblings on its way up.

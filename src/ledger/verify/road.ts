@@ -10,7 +10,7 @@ export interface RoadAttempt {
 export type RoadState = 'open' | 'closed';
 
 /**
- * The rules of the road (interface "Road"): which leaves belong together and in which order they were logged. The
+ * The rules of the road (docs/verify.md "Road"): which leaves belong together and in which order they were logged. The
  * state means something only when nothing invalid was found.
  */
 export function checkRoad(

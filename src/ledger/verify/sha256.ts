@@ -17,13 +17,13 @@ const ROUND_CONSTANTS = Int32Array.from([
   0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
   0xc67178f2,
 ]);
-const INITIAL_STATE = [
+const INITIAL_STATE = Int32Array.from([
   0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
-];
+]);
 
 /** A SHA-256 over bytes that arrive in pieces; `digest` ends it. */
 export class Sha256 {
-  readonly #state = Int32Array.from(INITIAL_STATE);
+  readonly #state = INITIAL_STATE.slice();
   readonly #schedule = new Int32Array(BLOCK_BYTES);
   readonly #pending = new Uint8Array(BLOCK_BYTES);
   #filled = 0;
@@ -54,13 +54,12 @@ export class Sha256 {
       compress(this.#state, this.#schedule, this.#pending, 0);
       this.#pending.fill(0);
     }
-    const tail = new DataView(this.#pending.buffer);
-    tail.setUint32(LENGTH_OFFSET, Math.floor(length / 2 ** 29));
-    tail.setUint32(LENGTH_OFFSET + 4, (length * 8) >>> 0);
+    // The length in bits, big-endian; a length in bytes is below 2^53, so its bits need more than 32.
+    writeWord(this.#pending, LENGTH_OFFSET, Math.floor(length / 2 ** 29));
+    writeWord(this.#pending, LENGTH_OFFSET + 4, length * 8);
     compress(this.#state, this.#schedule, this.#pending, 0);
     const digest = new Uint8Array(DIGEST_BYTES);
-    const view = new DataView(digest.buffer);
-    this.#state.forEach((word, i) => view.setInt32(i * 4, word));
+    for (let i = 0; i < INITIAL_STATE.length; i++) writeWord(digest, i * 4, this.#state[i] ?? 0);
     return digest;
   }
 }
@@ -83,15 +82,11 @@ export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((byte, i) => byte === other[i]);
 }
 
-// FIPS 180-4 section 6.2.2. Every index below lies within its array; the fallbacks are there for the compiler, which
-// cannot know that.
+// FIPS 180-4 section 6.2.2. Every index lies within its array; the defaults are there for the compiler, which cannot
+// know that.
 function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, offset: number): void {
   expand(w, bytes, offset);
-  let [a = 0, b = 0, c = 0, d = 0] = state;
-  let e = state[4] ?? 0;
-  let f = state[5] ?? 0;
-  let g = state[6] ?? 0;
-  let h = state[7] ?? 0;
+  let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
   for (let i = 0; i < BLOCK_BYTES; i++) {
     const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
     const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (ROUND_CONSTANTS[i] ?? 0) + (w[i] ?? 0)) | 0;
@@ -106,8 +101,26 @@ function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, offset: n
     b = a;
     a = (t1 + t2) | 0;
   }
-  const added = [a, b, c, d, e, f, g, h];
-  for (let i = 0; i < added.length; i++) state[i] = (state[i] ?? 0) + (added[i] ?? 0);
+  add(state, 0, a);
+  add(state, 1, b);
+  add(state, 2, c);
+  add(state, 3, d);
+  add(state, 4, e);
+  add(state, 5, f);
+  add(state, 6, g);
+  add(state, 7, h);
+}
+
+function add(state: Int32Array, at: number, word: number): void {
+  state[at] = (state[at] ?? 0) + word;
+}
+
+// Shifts work on the number modulo 2^32, and a store keeps the low byte.
+function writeWord(bytes: Uint8Array, at: number, word: number): void {
+  bytes[at] = word >>> 24;
+  bytes[at + 1] = word >>> 16;
+  bytes[at + 2] = word >>> 8;
+  bytes[at + 3] = word;
 }
 
 function expand(w: Int32Array, bytes: Uint8Array, offset: number): void {

@@ -15,7 +15,7 @@ export type JsonReading =
   | { readonly ok: true; readonly value: JsonValue; readonly duplicate: string | null }
   | { readonly ok: false; readonly tooDeep: boolean; readonly message: string };
 
-export const MAX_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 /**
  * Reads one RFC 8259 value in valid UTF-8 without BOM, nested at most 64 deep. `duplicate` is the first member name,
