@@ -32,7 +32,11 @@ export function startProcess(
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
-  exited.catch(() => {});
+  // A test that fails in the middle leaves nothing running behind it.
+  const killWithTest = (): void => void child.kill('SIGKILL');
+  process.once('exit', killWithTest);
+  const forget = (): void => void process.off('exit', killWithTest);
+  exited.then(forget, forget);
   const describe = (what: string): string =>
     `${what}\n--- standard output\n${out}\n--- standard error\n${err}`;
   return {
