@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { EventSplitter } from '../gateway/sse.ts';
+import { EventSplitter } from '../core/sse.ts';
 import { connectSite, refusalOf, type SiteApi } from '../server/site-api.ts';
 import type { SiteReply } from '../egress/site-client.ts';
 import { FAILED, OK, say, USAGE, type Io } from './io.ts';

@@ -12,6 +12,7 @@ export function canonicalJson(value: Json): string {
   if (typeof value === 'number') return canonicalNumber(value);
   if (typeof value === 'string') return canonicalString(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  // Array.isArray does not narrow away readonly arrays; what is left here is a record.
   if (typeof value === 'object') return canonicalObject(value as { readonly [name: string]: Json });
   throw new Fault('internal', 'core.not_canonical', `expected a JSON value, found ${typeof value}`);
 }

@@ -58,6 +58,12 @@ const ledger = z.strictObject({
 const egress = z.strictObject({
   resolvers: z.array(address).default([]).describe('DNS servers; empty is those of the system'),
   ca: path.optional().describe('PEM file: the organisation certificates that endpoints may also chain to'),
+  timeout: z
+    .int()
+    .min(1)
+    .max(3600)
+    .default(600)
+    .describe('Seconds until the first byte of an answer, and between two pieces of it'),
 });
 
 /** `sekisho.yaml`: the process, which cannot change what is allowed. */

@@ -2,6 +2,7 @@ import path from 'node:path';
 
 import { isLoopback, parseIp } from './address.ts';
 import { configSchema, type ConfigText } from './config-schema.ts';
+import { SECOND } from './duration.ts';
 import type { Env } from './env.ts';
 import { Fault } from './fault.ts';
 import { readTextFile } from './secret-file.ts';
@@ -23,7 +24,12 @@ export interface Config {
   readonly storage: { readonly url: Secret };
   /** Absolute; null is the user's state directory. */
   readonly ledger: { readonly anchor: string | null };
-  readonly egress: { readonly resolvers: readonly string[]; readonly ca: string | null };
+  /** `timeoutMs` until the first byte of an answer, and between two pieces of it. */
+  readonly egress: {
+    readonly resolvers: readonly string[];
+    readonly ca: string | null;
+    readonly timeoutMs: number;
+  };
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Absolute; null is the built-in example. */
   readonly governance: string | null;
@@ -70,7 +76,7 @@ export function redactedConfig(config: Config): Readonly<Record<string, unknown>
     server: { ...text.server, host: config.server.host, port: config.server.port },
     storage: { url: url === 'sqlite' ? url : `${url.split(':')[0] ?? ''}://[secret]` },
     ledger: { anchor: config.ledger.anchor },
-    egress: { resolvers: config.egress.resolvers, ca: text.egress.ca ?? null },
+    egress: { ...text.egress, ca: text.egress.ca ?? null },
     secrets: text.secrets,
     governance: config.governance,
   };
@@ -87,6 +93,7 @@ function resolve(text: ConfigText, source: ConfigSource, fromFile: boolean): Con
     storage: { url: env.databaseUrl ?? new Secret(text.storage.url) },
     ledger: { anchor: text.ledger.anchor === undefined ? null : at(text.ledger.anchor) },
     egress: {
+      timeoutMs: text.egress.timeout * SECOND,
       resolvers: text.egress.resolvers,
       ca: text.egress.ca === undefined ? null : readPem(at(text.egress.ca), 'egress.ca', 'CERTIFICATE'),
     },

@@ -1,4 +1,3 @@
-import { MINUTE } from '../core/duration.ts';
 import { Fault } from '../core/fault.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Transport } from '../crossing/road.ts';
@@ -10,16 +9,13 @@ import { prepareOpenAiChat } from './adapter/openai.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { LlamaTransport } from './llama/transport.ts';
 
-/** Until the first byte of an answer, and between two: what the official clients allow a whole request. */
-const ANSWER_TIMEOUT = 10 * MINUTE;
-
 export interface EndpointSources {
   readonly egress: Egress;
   readonly secrets: ReadonlyMap<string, Secret>;
   /** The engine that runs the model of this name on this machine. */
   readonly local: (upstream: string) => LlamaTransport;
-  /** Milliseconds; for providers whose silence must end sooner. */
-  readonly timeoutMs?: number;
+  /** Milliseconds until the first byte of an answer, and between two pieces of it. */
+  readonly timeoutMs: number;
 }
 
 /**
@@ -35,7 +31,7 @@ export function bundleEndpoints(
 }
 
 function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSources): Endpoint {
-  const timeoutMs = sources.timeoutMs ?? ANSWER_TIMEOUT;
+  const { timeoutMs } = sources;
   switch (facts.kind) {
     case 'llama':
       return {

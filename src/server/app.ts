@@ -9,7 +9,7 @@ import { invalidKey, methodNotAllowed, misdirected } from './surfaces.ts';
 
 export interface AppOptions {
   readonly routes: readonly BoundRoute[];
-  readonly hostAllowed: (host: string | null) => boolean;
+  readonly hostAllowed: (host: string | undefined) => boolean;
   readonly authenticate: (headers: Readonly<Record<string, string | undefined>>) => RouteCaller | null;
   readonly log: Log;
 }
@@ -23,7 +23,7 @@ export function createApp(options: AppOptions): Hono {
   const app = new Hono({ strict: true });
   const methods = new Map<string, string[]>();
   app.use(async (context, next) => {
-    if (!options.hostAllowed(context.req.header('host') ?? null)) throw misdirected();
+    if (!options.hostAllowed(context.req.header('host'))) throw misdirected();
     await next();
   });
   for (const { route, handle } of options.routes) {

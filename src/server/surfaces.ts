@@ -7,20 +7,23 @@ import { modelNotFound, type Gateway } from '../gateway/govern.ts';
 import { listModels, showModel } from '../gateway/models.ts';
 import type { Caller } from '../identity/types.ts';
 import type { Incoming } from './listen.ts';
+import type { Metrics } from './metrics.ts';
 
 /** interface.md: the largest body a surface reads. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024;
 
 interface SurfaceRoute {
+  readonly name: string;
   readonly methods: readonly string[];
   readonly handle: (gateway: Gateway, exchange: Exchange) => Promise<void> | void;
 }
 
 export interface SurfaceOptions {
   readonly gateway: Gateway;
-  readonly hostAllowed: (host: string | null) => boolean;
+  readonly hostAllowed: (host: string | undefined) => boolean;
   readonly authenticate: (headers: Incoming['headers']) => Caller | null;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /** The request paths that skip the router of the other routes: each request here is hot. */
@@ -33,12 +36,19 @@ export function surfaces(options: SurfaceOptions): (incoming: Incoming) => boole
   };
 }
 
+const CHAT: SurfaceRoute = { name: 'chat', methods: ['POST'], handle: chatCompletions };
+const MODELS: SurfaceRoute = { name: 'models', methods: ['GET', 'HEAD'], handle: listModels };
+
 function routeOf(path: string): SurfaceRoute | null {
-  if (path === '/v1/chat/completions') return { methods: ['POST'], handle: chatCompletions };
-  if (path === '/v1/models') return { methods: ['GET', 'HEAD'], handle: listModels };
+  if (path === '/v1/chat/completions') return CHAT;
+  if (path === '/v1/models') return MODELS;
   if (path.startsWith('/v1/models/')) {
     const id = decoded(path.slice('/v1/models/'.length));
-    return { methods: ['GET', 'HEAD'], handle: (gateway, exchange) => showOne(gateway, exchange, id) };
+    return {
+      name: 'model',
+      methods: ['GET', 'HEAD'],
+      handle: (gateway, exchange) => showOne(gateway, exchange, id),
+    };
   }
   return null;
 }
@@ -59,12 +69,14 @@ async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
   const { reply } = incoming;
   try {
     const exchange = await admit(options, route, incoming);
+    options.metrics.count('sekisho_requests_total', { route: route.name });
     await route.handle(options.gateway, exchange);
   } catch (thrown) {
     const fault = toFault(thrown);
     if (fault.code === 'server.client_left') return;
     if (fault.kind === 'internal') options.log.error('server.surface_failed', { code: fault.code });
     const error = surfaceError(fault);
+    options.metrics.count('sekisho_refusals_total', { code: error.code });
     const body = errorBody(error);
     const headers = { ...error.headers, ...allowHeader(fault) };
     reply.head(error.status, {
@@ -78,10 +90,11 @@ async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
 
 /** What every request must pass before a surface sees it. */
 async function admit(options: SurfaceOptions, route: SurfaceRoute, incoming: Incoming): Promise<Exchange> {
-  if (!options.hostAllowed(incoming.header('host'))) throw misdirected();
+  if (!options.hostAllowed(incoming.header('host') ?? undefined)) throw misdirected();
   if (!route.methods.includes(incoming.method)) throw methodNotAllowed(route.methods);
   const caller = options.authenticate(incoming.headers);
   if (caller === null) throw invalidKey();
+  if (!caller.roles.includes('caller')) throw notACaller();
   const encoding = incoming.header('content-encoding');
   if (encoding !== null && encoding !== 'identity') throw unsupportedEncoding();
   const body = await incoming.readBody(MAX_BODY_BYTES);
@@ -108,6 +121,10 @@ export function methodNotAllowed(methods: readonly string[]): Fault {
 export function invalidKey(): Fault {
   const message = 'no valid key: send "Authorization: Bearer <key>" or "api-key: <key>"';
   return new Fault('unauthenticated', 'identity.invalid_api_key', message);
+}
+
+function notACaller(): Fault {
+  return new Fault('denied', 'identity.role_needed', 'this key does not hold the role caller');
 }
 
 function unsupportedEncoding(): Fault {

@@ -1,5 +1,5 @@
 import { isRecord } from '../json-body.ts';
-import { EventSplitter, type StreamEvent } from '../sse.ts';
+import { EventSplitter, type StreamEvent } from '../../core/sse.ts';
 import { garbage, refusedByProvider, transportFailure, type Failure } from './outcome.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 

@@ -1,0 +1,83 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SECOND } from '../core/duration.ts';
+import { Secret } from '../core/secret.ts';
+import { verifyReceipt } from '../ledger/verify/index.ts';
+import type { Site } from '../server/site.ts';
+import { SiteApi } from '../server/site-api.ts';
+import { ask, type Answer } from './ask.ts';
+import { say, type Io } from './io.ts';
+
+const QUESTION = 'What is the capital of Japan? Answer in one short sentence.';
+const MODEL = 'chat';
+const DONE = 'first-run';
+
+/**
+ * On the first run of a site with a local model: waits for the model, asks it one question through the whole road,
+ * and shows answer, receipt and offline verification on standard error.
+ */
+export async function firstRun(site: Site, url: string, io: Io): Promise<void> {
+  const marker = path.join(site.dataDir, DONE);
+  const local = site.models.of(MODEL, site.policy);
+  const { adminKeyPath } = site.identity;
+  if (local === null || adminKeyPath === null || (await exists(marker))) return;
+  if (!(await modelArrives(site, local, io))) return;
+  await using api = new SiteApi(url, new Secret((await readFile(adminKeyPath, 'utf8')).trim()));
+  io.err(
+    `\n${say(io, { ja: '質問', en: 'question' })}  ${QUESTION}\n${say(io, { ja: '答え', en: 'answer' })}    `,
+  );
+  const answer = await ask(
+    api,
+    { text: QUESTION, model: MODEL, label: null },
+    { show: io.err, signal: io.signal },
+  );
+  const reply = await api.send({ method: 'GET', path: `/v1/receipts/${answer.receipt}?wait=10` });
+  const receipt = await reply.bytes();
+  io.err(`\n${say(io, { ja: '受領証', en: 'receipt' })}   ${answer.receipt}\n`);
+  io.err(await verification(receipt, answer, { vkey: site.ledger.vkey, io }));
+  await writeFile(marker, `${answer.receipt}\n`);
+}
+
+async function modelArrives(site: Site, local: string, io: Io): Promise<boolean> {
+  let shown = '';
+  for (;;) {
+    const state = site.models.state(local);
+    if (state.kind === 'ready') break;
+    const line = site.models.progress(local);
+    if (line !== shown) io.err(`\r\u001b[K${line}`);
+    shown = line;
+    if (state.kind === 'failed' || io.signal.aborted) {
+      io.err('\n');
+      return false;
+    }
+    await site.world.clock.sleep(SECOND / 5, io.signal).catch(() => {});
+  }
+  io.err('\r\u001b[K');
+  return true;
+}
+
+// The same check that anybody makes offline: it sees the receipt, the log's public key and the two bodies.
+async function verification(
+  receipt: Buffer,
+  answer: Answer,
+  { vkey, io }: { vkey: string; io: Io },
+): Promise<string> {
+  const bodies = { request: answer.request, response: answer.response };
+  const verdict = await verifyReceipt(receipt, { vkeys: [vkey] }, bodies);
+  const label = say(io, { ja: '検証', en: 'verified' });
+  if (verdict.exit !== 0) return `${label}: ${verdict.verdict}: ${verdict.reasons.join('; ')}\n`;
+  const text = {
+    ja: `要求と応答の両方の本文が受領証と一致 level=${verdict.level} state=${verdict.state}`,
+    en: `offline, with both bodies: level=${verdict.level} state=${verdict.state}`,
+  };
+  return `${say(io, { ja: '検証済み', en: 'verified' })}  ${say(io, text)}\n`;
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await readFile(file);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,3 @@
+export async function runLedger(): Promise<number> {
+  return 2;
+}

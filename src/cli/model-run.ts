@@ -1,0 +1,3 @@
+export async function runModel(): Promise<number> {
+  return 2;
+}
