@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../core/canonical-json.ts';
+import { MINUTE } from '../core/duration.ts';
+import type { Log } from '../core/log.ts';
+import type { World } from '../core/world.ts';
+import { fetchArtifact } from './artifact.ts';
+import { createTrust } from './certificate.ts';
+import { Channel } from './channel.ts';
+import type { Dialer } from './connect.ts';
+import { ALL_GUARDS } from './guards.ts';
+import type { Guards } from './guards.ts';
+import { endpointTarget, isInside } from './network.ts';
+import { refusal } from './refusal.ts';
+import { createResolver } from './resolver.ts';
+import type { ArtifactRequest, ArtifactResult, Egress, EndpointNetwork } from './types.ts';
+
+const RETIRE_MS = MINUTE;
+
+export interface EgressOptions {
+  /** Name servers, `address` or `address:port`; null means those of the system's resolver file. */
+  readonly resolvers: readonly string[] | null;
+  /** PEM bundle that alone is trusted; null means the roots built into the runtime. */
+  readonly ca: Buffer | null;
+  readonly world: World;
+  readonly log: Log;
+  /** Read at every dispatch. */
+  posture(): 'public' | 'private' | 'disconnected';
+}
+
+/** The process's outbound connections, with every guard on. */
+export function createEgress(options: EgressOptions): Egress {
+  return createGuardedEgress(options, ALL_GUARDS);
+}
+
+/** For tests that show what happens without a guard; nothing else calls it. */
+export function createGuardedEgress(options: EgressOptions, guards: Guards): Egress {
+  const owned = new WeakSet<object>();
+  const disconnected = (): boolean => options.posture() === 'disconnected';
+  const mayAsk = (server: string): boolean => !disconnected() || isInside(server) || !guards.on('resolver');
+  const dialer: Dialer = {
+    resolver: createResolver(options.resolvers, mayAsk),
+    trust: createTrust(options.ca),
+    clock: options.world.clock,
+    guards,
+    disconnected,
+    own: (socket) => owned.add(socket),
+  };
+  return new GuardedEgress(dialer, options.log, owned);
+}
+
+class GuardedEgress implements Egress {
+  readonly #dialer: Dialer;
+  readonly #log: Log;
+  readonly #owned: WeakSet<object>;
+  readonly #channels = new Map<string, Channel>();
+  readonly #leaving = new Set<Channel>();
+  readonly #retired = new Set<string>();
+  readonly #digests = new WeakMap<EndpointNetwork, string>();
+  readonly #disposed = new AbortController();
+
+  constructor(dialer: Dialer, log: Log, owned: WeakSet<object>) {
+    this.#dialer = dialer;
+    this.#log = log;
+    this.#owned = owned;
+  }
+
+  endpoint(network: EndpointNetwork, bundle: string): Channel {
+    if (this.#retired.has(bundle)) throw refusal('bundle', `${network.endpoint}: the bundle no longer runs`);
+    const key = `${bundle} ${this.#digest(network)}`;
+    const known = this.#channels.get(key);
+    if (known !== undefined) return known;
+    const target = endpointTarget(network, this.#dialer.guards);
+    const channel = new Channel({ target, bundle, dialer: this.#dialer, log: this.#log });
+    this.#channels.set(key, channel);
+    return channel;
+  }
+
+  retire(bundle: string, graceMs: number = RETIRE_MS): void {
+    this.#retired.add(bundle);
+    for (const [key, channel] of this.#channels) {
+      if (!key.startsWith(`${bundle} `)) continue;
+      this.#channels.delete(key);
+      this.#leaving.add(channel);
+      void channel.retire(graceMs).finally(() => this.#leaving.delete(channel));
+    }
+  }
+
+  artifact(request: ArtifactRequest): Promise<ArtifactResult> {
+    const signal = AbortSignal.any([request.signal, this.#disposed.signal]);
+    return fetchArtifact({ ...request, signal }, this.#dialer);
+  }
+
+  owns(socket: object): boolean {
+    return this.#owned.has(socket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort();
+    for (const channel of [...this.#channels.values(), ...this.#leaving]) channel.destroy();
+    this.#channels.clear();
+    await Promise.resolve();
+  }
+
+  #digest(network: EndpointNetwork): string {
+    const known = this.#digests.get(network);
+    if (known !== undefined) return known;
+    const digest = createHash('sha256')
+      .update(canonicalJson({ ...network }))
+      .digest('hex');
+    this.#digests.set(network, digest);
+    return digest;
+  }
+}

@@ -1,0 +1,169 @@
+import type { Dispatcher } from 'undici';
+import { Fault, toFault } from '../core/fault.ts';
+import { answerTrouble, flatHeaders } from './answer.ts';
+import type { Lane } from './lane.ts';
+import { garbage, interrupted, refusal, unreachable } from './refusal.ts';
+import type { EgressCall, EgressHandler, EgressRequest, Observed } from './types.ts';
+
+/** Who lends lanes to an exchange. */
+export interface LaneOwner {
+  /** The lane carried its exchange to a clean end. */
+  release(lane: Lane): void;
+  /** The lane was dead before the first byte was written; the exchange may have another. */
+  again(exchange: Exchange): void;
+  /** The exchange is over and needs no lane any more. */
+  gone(exchange: Exchange): void;
+  /** A fault is about to reach the handler. */
+  report(fault: Fault): void;
+}
+
+export interface ExchangeOptions {
+  readonly request: EgressRequest;
+  /** Name and value in turn, all that goes out beside host, connection and content-length. */
+  readonly headers: string[];
+  readonly handler: EgressHandler;
+  /** What to do with a 3xx answer. */
+  readonly redirects: 'refuse' | 'pass';
+}
+
+/** One request and its answer, on a lane. */
+export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
+  readonly #owner: LaneOwner;
+  readonly #options: ExchangeOptions;
+  #connecting: AbortController | null = null;
+  #lane: Lane | null = null;
+  #controller: Dispatcher.DispatchController | null = null;
+  #silent = false;
+  #over = false;
+
+  constructor(owner: LaneOwner, options: ExchangeOptions) {
+    this.#owner = owner;
+    this.#options = options;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Aborted when the exchange ends before it has a lane. */
+  connectSignal(): AbortSignal {
+    this.#connecting = new AbortController();
+    return this.#connecting.signal;
+  }
+
+  ride(lane: Lane): void {
+    const { request, headers } = this.#options;
+    this.#connecting = null;
+    this.#lane = lane;
+    lane.dispatch(
+      {
+        path: request.path,
+        method: request.method,
+        headers,
+        body: request.body,
+        headersTimeout: request.timeoutMs,
+        bodyTimeout: request.timeoutMs,
+        idempotent: false,
+      },
+      this,
+    );
+  }
+
+  /** Ends the exchange with a fault, which the handler hears in a microtask. */
+  fail(fault: Fault): void {
+    if (this.#over) return;
+    this.#end(fault);
+    queueMicrotask(() => {
+      if (this.#silent) return;
+      this.#owner.report(fault);
+      this.#options.handler.onError(fault);
+    });
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  abort(): void {
+    this.#silent = true;
+    if (!this.#over) this.#end(interrupted('the exchange was given up'));
+  }
+
+  observed(): Observed | null {
+    return this.#lane === null ? null : this.#lane.observed;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: HeadersIn): void {
+    // RFC 9110 section 15.2: an interim answer announces another.
+    if (status < 200 || this.#over) return;
+    if (status >= 300 && status < 400 && this.#options.redirects === 'refuse')
+      return this.fail(refusal('redirect', `the far side answered ${status}`));
+    const flat = flatHeaders(headers);
+    const trouble = answerTrouble(status, flat);
+    if (trouble !== null) return this.fail(garbage(trouble));
+    if (this.#lane !== null && flat['connection']?.toLowerCase().includes('close')) this.#lane.last = true;
+    this.#options.handler.onHead(status, flat);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#over && !this.#options.handler.onData(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const lane = this.#lane;
+    if (lane !== null) this.#owner.release(lane);
+    this.#options.handler.onEnd();
+  }
+
+  onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#over) return;
+    const started = this.#controller !== null;
+    // Nothing was written, so asking again repeats nothing.
+    if (!started && this.#lane?.used === true) {
+      this.#lane.destroy(error);
+      this.#lane = null;
+      this.#owner.again(this);
+      return;
+    }
+    this.fail(started ? exchangeFault(error) : unreachableFault(error));
+  }
+
+  #end(fault: Fault): void {
+    this.#over = true;
+    this.#connecting?.abort();
+    if (this.#controller === null) this.#lane?.destroy(fault);
+    else this.#controller.abort(fault);
+    this.#owner.gone(this);
+  }
+}
+
+type HeadersIn = Readonly<Record<string, string | string[] | undefined>>;
+
+function unreachableFault(error: Error): Fault {
+  return error instanceof Fault
+    ? error
+    : unreachable('the connection closed before anything was sent', error);
+}
+
+function exchangeFault(error: Error): Fault {
+  if (error instanceof Fault)
+    return error.code === 'egress.unreachable' ? interrupted('the connection closed', error) : error;
+  if (error.name === 'HTTPParserError') return garbage('the answer is not HTTP/1.1', error);
+  switch ('code' in error ? error.code : undefined) {
+    case undefined:
+      return toFault(error, 'egress.handler_failed');
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+      return interrupted('the far side fell silent', error);
+    case 'UND_ERR_HEADERS_OVERFLOW':
+      return garbage('the head of the answer is too long', error);
+    default:
+      return interrupted('the connection broke', error);
+  }
+}
