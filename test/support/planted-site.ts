@@ -1,0 +1,62 @@
+// Runs a site as `sekisho up` does, with a part of the machine replaced by one that fails: argument --plant names it.
+import { parseArgs } from 'node:util';
+import { readEnv } from '../../src/core/env.ts';
+import { jsonLog } from '../../src/core/log.ts';
+import { systemWorld } from '../../src/core/world.ts';
+import type { World } from '../../src/core/world.ts';
+import { realDisk } from '../../src/ledger/disk.ts';
+import type { Disk, DiskFile } from '../../src/ledger/disk.ts';
+import { serve } from '../../src/server/serve.ts';
+import { openSite } from '../../src/server/site.ts';
+import { defaultAnchorDir, modelsDir, resolveConfig } from '../../src/server/start.ts';
+
+/** Long enough, in ms, for a dispatch that does not wait to be through. */
+const LATE = 200;
+
+const plant = process.env['PLANT'];
+const { values } = parseArgs({
+  args: process.argv.slice(3),
+  options: { config: { type: 'string' }, data: { type: 'string' }, port: { type: 'string' } },
+});
+const env = readEnv();
+const start = resolveConfig(env, { ...values, port: Number(values.port) });
+const world = plant === 'clock' ? unsteadyWorld() : systemWorld();
+await using site = await openSite({
+  ...start,
+  anchorDir: defaultAnchorDir(env),
+  modelsDir: modelsDir(env, start.dataDir),
+  env,
+  world,
+  log: jsonLog(world.clock, (line) => void process.stderr.write(line)),
+  ...(plant === 'no-sync' ? { disk: hastyDisk(async () => {}) } : {}),
+  ...(plant === 'late-sync' ? { disk: hastyDisk(syncLater) } : {}),
+});
+await using serving = await serve(site);
+process.stdout.write(`ready ${serving.url}\n`);
+await new Promise<void>((resolve) => process.on('SIGTERM', () => resolve()));
+
+/** A disk that says "durable" when `sync` resolves. */
+function hastyDisk(sync: (file: DiskFile) => Promise<void>): Disk {
+  return {
+    ...realDisk,
+    async open(path, how) {
+      const file = await realDisk.open(path, how);
+      return { ...file, datasync: () => sync(file) };
+    },
+  };
+}
+
+async function syncLater(file: DiskFile): Promise<void> {
+  setTimeout(() => void file.datasync().catch(() => {}), LATE);
+}
+
+/** A clock that SIGUSR2 sets back by an hour, and the next SIGUSR2 sets right. */
+function unsteadyWorld(): World {
+  const system = systemWorld();
+  let behind = 0;
+  process.on('SIGUSR2', () => {
+    behind = behind === 0 ? 3_600_000 : 0;
+    process.stderr.write(`clock ${behind}\n`);
+  });
+  return { ...system, clock: { ...system.clock, now: () => system.clock.now() - behind } };
+}
