@@ -68,6 +68,14 @@ export function testSite(): TestSite {
   };
 }
 
+/** A system world in which nobody sleeps longer than a few ms, so that rounds and probes come at once. */
+export function hurriedWorld(): World {
+  const system = systemWorld();
+  const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+    system.clock.sleep(Math.min(ms, 5), signal);
+  return { ...system, clock: { ...system.clock, sleep } };
+}
+
 /** A system world whose clock stands until `advance`. */
 export function steppedWorld(start: number): World & { advance(ms: number): void } {
   const system = systemWorld();
@@ -88,7 +96,10 @@ export function newRoad(ledger: Ledger, rid = systemWorld().ids.receipt()): Road
   return ledger.openRoad(rid, OWNER);
 }
 
-export function decision(ledger: Ledger, keys: RoadKeys, more: Partial<DecisionLeaf> = {}): Buffer {
+/** What of a ledger goes into a leaf. */
+type LeafSource = Pick<Ledger, 'origin' | 'time'>;
+
+export function decision(ledger: LeafSource, keys: RoadKeys, more: Partial<DecisionLeaf> = {}): Buffer {
   const body = 'the request';
   return encodeLeaf({
     v: 1,
@@ -125,7 +136,7 @@ export function decision(ledger: Ledger, keys: RoadKeys, more: Partial<DecisionL
 }
 
 export function outcome(
-  ledger: Ledger,
+  ledger: LeafSource,
   keys: RoadKeys,
   more: Partial<OutcomeLeaf> & { readonly of: number },
 ): Buffer {
