@@ -2,8 +2,8 @@ import type { Env } from '../core/env.ts';
 
 /** What a command may touch of the world outside. */
 export interface Io {
-  out(text: string): void;
-  err(text: string): void;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
   /** True when standard error is a terminal: progress and colours only there. */
   readonly terminal: boolean;
   readonly env: Env;

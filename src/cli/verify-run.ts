@@ -6,8 +6,8 @@ import { verifyCommand } from './verify.ts';
 export async function runVerify(args: readonly string[], io: Io): Promise<number> {
   const { logKey, locale } = io.env;
   return verifyCommand(args, {
-    out: io.out,
-    err: io.err,
+    out: (text) => io.out(text),
+    err: (text) => io.err(text),
     env: { LANG: locale, ...(logKey === null ? {} : { SEKISHO_LOG_KEY: logKey }) },
     readFile: async (path) => readFile(path),
   });

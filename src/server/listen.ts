@@ -31,6 +31,8 @@ export interface ListenOptions {
   readonly fetch: (request: Request) => Response | Promise<Response>;
   /** What a request that is not HTTP gets. */
   readonly malformed: () => Buffer;
+  /** False for addresses that may not connect; their connections are closed without a word. */
+  readonly admits: (peer: string) => boolean;
 }
 
 export interface Listening extends AsyncDisposable {
@@ -52,20 +54,42 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   server.headersTimeout = HEADERS_TIMEOUT;
   server.requestTimeout = REQUEST_TIMEOUT;
   server.keepAliveTimeout = KEEP_ALIVE;
+  server.on('connection', (socket: Socket) => {
+    if (!options.admits(socket.remoteAddress ?? '')) socket.destroy();
+  });
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!options.serve(incomingOf(request, response))) void others(request, response);
+    if (ambiguous(request.rawHeaders)) refuseMalformed(request.socket, options);
+    else if (!options.serve(incomingOf(request, response))) void others(request, response);
   });
-  server.on('clientError', (_error: Error, socket: Socket) => {
-    if (!socket.writable) return;
-    const body = options.malformed();
-    const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`;
-    socket.end(Buffer.concat([Buffer.from(`${head}connection: close\r\n\r\n`), body]));
-  });
+  server.on('clientError', (_error: Error, socket: Socket) => refuseMalformed(socket, options));
   await opened(server, options);
   // A TCP server's address is always an object.
   const { port } = server.address() as AddressInfo;
   const drain = async (ms: number): Promise<void> => drainServer(server, ms);
   return { port, drain, [Symbol.asyncDispose]: async () => drain(0) };
+}
+
+/** Fields whose repetition two readers could take differently; Node keeps the first and drops the rest. */
+const SINGLE = new Set(['host', 'authorization', 'api-key', 'x-api-key', 'content-length', 'content-type']);
+
+// RFC 9112 section 3.2: more than one Host is a bad request; the rest decides who asks and what is read.
+function ambiguous(rawHeaders: readonly string[]): boolean {
+  const seen = new Set<string>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]?.toLowerCase() ?? '';
+    if (!SINGLE.has(name)) continue;
+    if (seen.has(name)) return true;
+    seen.add(name);
+  }
+  return false;
+}
+
+function refuseMalformed(socket: Socket, options: ListenOptions): void {
+  if (!socket.writable) return;
+  const body = options.malformed();
+  const type = 'content-type: application/json; charset=utf-8';
+  const head = `HTTP/1.1 400 Bad Request\r\n${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`;
+  socket.end(Buffer.concat([Buffer.from(head), body]));
 }
 
 function tlsServer(tls: NonNullable<ListenOptions['tls']>): Server {
@@ -137,10 +161,14 @@ function readBody(request: IncomingMessage, response: ServerResponse, limit: num
     if (length > limit) refuse();
     else chunks.push(chunk);
   });
-  const [only] = chunks;
-  request.on('end', () => resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)));
+  request.on('end', () => {
+    const [only] = chunks;
+    resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+  });
   request.on('error', (cause) => reject(clientLeft(cause)));
-  request.on('close', () => reject(clientLeft(null)));
+  request.on('close', () => {
+    if (!request.complete) reject(clientLeft(null));
+  });
   return promise;
 }
 

@@ -1,3 +1,4 @@
+import { isLoopback, parseIp } from '../core/address.ts';
 import type { Config } from '../core/config.ts';
 import { bind, type BoundRoute } from '../core/route.ts';
 import { errorBody } from '../gateway/errors.ts';
@@ -5,6 +6,7 @@ import { bundleEndpoints } from '../gateway/endpoints.ts';
 import type { Gateway } from '../gateway/govern.ts';
 import { Fault } from '../core/fault.ts';
 import { hostAllowed } from '../identity/host.ts';
+import { proxyTrust } from '../identity/proxy.ts';
 import { identityRoutes } from '../identity/routes.ts';
 import { ledgerRoutes } from '../ledger/routes.ts';
 import { createApp } from './app.ts';
@@ -55,6 +57,7 @@ export async function serve(site: Site): Promise<Serving> {
     port: current.server.port,
     tls: tls === null ? null : tlsOf(tls),
     serve: surfaces({ gateway, hostAllowed: allowed, authenticate, log: site.log, metrics }),
+    admits: admission(current),
     fetch: (request) => app.fetch(request),
     malformed: () =>
       errorBody({ status: 400, code: 'invalid_request', message: 'the request is not HTTP/1.1' }),
@@ -77,6 +80,18 @@ function endpointsOf(site: Site, config: Config): ReturnType<typeof bundleEndpoi
     local: (upstream) => site.models.transport(upstream),
     timeoutMs: config.egress.timeoutMs,
   });
+}
+
+// Without TLS of its own a site beyond loopback speaks only with the proxies that end TLS for it.
+function admission({ server: { host, tls, trustProxy } }: Config): (peer: string) => boolean {
+  if (tls !== null || isLoopbackName(host)) return () => true;
+  const proxies = proxyTrust(trustProxy);
+  return (peer) => proxies.trusts(peer) || isLoopbackName(peer);
+}
+
+function isLoopbackName(name: string): boolean {
+  const address = parseIp(name);
+  return address === null ? name === 'localhost' : isLoopback(address);
 }
 
 function tlsOf(tls: NonNullable<Config['server']['tls']>): Parameters<typeof listen>[0]['tls'] {

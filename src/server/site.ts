@@ -19,7 +19,7 @@ import { openDatabase, type Database } from '../storage/database.ts';
 import { runningBundle } from './governance.ts';
 import { LocalModels } from './local-models.ts';
 import { modelSource } from './model-source.ts';
-import { openLeafOutbox, recordBundle, type LeafOutbox } from './recording.ts';
+import { openLeafOutbox, recordBundle } from './recording.ts';
 
 /** Everything that a site holds open, before it listens. */
 export interface Site extends AsyncDisposable {
