@@ -17,7 +17,12 @@ export interface EngineProcessEvents {
 
 // No --allow-net: the engine cannot open a socket. It reads the model's file, loads the native library and, as that
 // library's loader wants, tries it once in a process of its own.
-const PERMISSIONS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--allow-child-process'];
+export const ENGINE_PERMISSIONS = [
+  '--permission',
+  '--allow-fs-read=*',
+  '--allow-addons',
+  '--allow-child-process',
+];
 
 /** Starts an engine. It gets none of this process's environment, which holds secrets, and ends with the channel. */
 export function startEngineProcess(events: EngineProcessEvents): EngineProcess {
@@ -26,7 +31,7 @@ export function startEngineProcess(events: EngineProcessEvents): EngineProcess {
   const child = fork(script, [], {
     serialization: 'advanced',
     env: {},
-    execArgv: [...PERMISSIONS, '--no-warnings'],
+    execArgv: [...ENGINE_PERMISSIONS, '--no-warnings'],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   let over = false;

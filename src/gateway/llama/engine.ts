@@ -109,6 +109,7 @@ export class Engine implements AsyncDisposable {
     if (this.#closing.signal.aborted) return;
     this.#modelPath = modelPath;
     this.#crashes = 0;
+    this.#state = { kind: 'loading', progress: 0 };
     if (this.#process === null) this.#start();
     else this.#process.kill();
   }
@@ -209,7 +210,6 @@ export class Engine implements AsyncDisposable {
     const modelPath = this.#modelPath;
     if (modelPath === null) return;
     const threads = this.#options.threads ?? Math.max(1, availableParallelism() - 1);
-    this.#state = { kind: 'loading', progress: 0 };
     log.info('engine.start', { threads, parallel });
     const engine = startEngineProcess({
       onMessage: (message) => this.#hear(message),

@@ -40,9 +40,10 @@ export class SchemaUnusable extends Error {}
 const RESERVED_TOKENS = 16;
 /** Characters; hardly a vocabulary has longer tokens, none has them everywhere. */
 const LONGEST_TOKEN = 64;
-const FIRST_SLICE = 32;
+// Tokens; fewer at once cost several times as much each.
+const SHORTEST_SLICE = 16;
 const LONGEST_SLICE = 512;
-const SLICE_MS = 40;
+const SLICE_MS = 60;
 
 /**
  * Answers one chat job on a sequence of its own, which nothing of another request has touched and which is wiped after.
@@ -172,21 +173,21 @@ async function grammarOf(llama: Llama, plan: Plan): Promise<LlamaGrammar | null>
   }
 }
 
-// The engine looks at an abort between tokens of the answer only, so the prompt goes in by slices that take some 40 ms.
+// The engine looks at an abort between tokens of the answer only, so the prompt goes in by slices that take some 60 ms.
 async function readPrompt(
   sequence: LlamaContextSequence,
   tokens: Parameters<LlamaContextSequence['evaluateWithoutGeneratingNewTokens']>[0],
   signal: AbortSignal,
 ): Promise<void> {
-  let slice = FIRST_SLICE;
+  let slice = SHORTEST_SLICE;
   for (let at = 0; at < tokens.length;) {
     signal.throwIfAborted();
     const started = performance.now();
     await sequence.evaluateWithoutGeneratingNewTokens(tokens.slice(at, at + slice));
     at += slice;
     const took = performance.now() - started;
-    if (took < SLICE_MS / 2) slice = Math.min(LONGEST_SLICE, slice * 2);
-    else if (took > SLICE_MS) slice = Math.max(1, slice >> 1);
+    if (took < SLICE_MS / 3) slice = Math.min(LONGEST_SLICE, slice * 2);
+    else if (took > SLICE_MS) slice = Math.max(SHORTEST_SLICE, slice >> 1);
   }
   signal.throwIfAborted();
 }

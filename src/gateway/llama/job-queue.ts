@@ -39,7 +39,7 @@ export class JobQueue {
   }
 
   full(): boolean {
-    return this.#waiting.length >= this.#limit && this.#running.size >= this.#parallel;
+    return this.#waiting.length + this.#running.size >= this.#limit + this.#parallel;
   }
 
   /** How long a job that came now might wait, at least a second. */
