@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { checkLog, type LogSource } from '../ledger/check.ts';
-import { say, USAGE, type Io } from './io.ts';
+import { USAGE, type Io, type Text } from './io.ts';
 
 export const LEDGER_HELP = {
   ja: '使い方: sekisho ledger check (フォルダ|URL) --key 検証鍵 [--json]\n台帳全体をタイルと記録から導き直し、署名と照らす。\n正しければ 0、誤りがあれば 1、調べられなければ 2 で終わる。\n',
@@ -8,7 +8,8 @@ export const LEDGER_HELP = {
 };
 
 /** What the command sees of the world: `open` reads a folder or an address. */
-export interface LedgerIo extends Pick<Io, 'out' | 'err' | 'env'> {
+export interface LedgerIo extends Pick<Io, 'out' | 'err'> {
+  readonly env: Pick<Io['env'], 'locale' | 'logKey'>;
   open(target: string): LogSource & AsyncDisposable;
 }
 
@@ -24,17 +25,18 @@ export async function ledgerCommand(args: readonly string[], io: LedgerIo): Prom
     },
   });
   const [verb, target, ...rest] = positionals;
+  const say = (text: Text): string => text[io.env.locale];
   if (values.help) {
-    io.out(say(io, LEDGER_HELP));
+    io.out(say(LEDGER_HELP));
     return 0;
   }
   if (verb !== 'check' || target === undefined || rest.length > 0) {
-    io.err(say(io, LEDGER_HELP));
+    io.err(say(LEDGER_HELP));
     return USAGE;
   }
   const key = values.key ?? io.env.logKey;
   if (key === null) {
-    io.err(say(io, { ja: '検証鍵が要ります: --key\n', en: 'a key is required: --key VKEY\n' }));
+    io.err(say({ ja: '検証鍵が要ります: --key\n', en: 'a key is required: --key VKEY\n' }));
     return USAGE;
   }
   await using source = io.open(target);

@@ -84,8 +84,8 @@ class Derivation {
     const bytes = await this.#read(name);
     if (bytes === null) return this.#report(`${tilePath(name)}: not found`);
     const entries = readBundle(bytes);
-    if (entries === null || entries.length < name.width)
-      return this.#report(`${tilePath(name)}: expected ${name.width} entries, the bundle is cut off`);
+    if (entries === null || entries.length < name.width || entries.length > TILE_WIDTH)
+      return this.#report(`${tilePath(name)}: expected a bundle of ${name.width} whole entries`);
     return entries.slice(0, name.width);
   }
 

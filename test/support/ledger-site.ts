@@ -30,7 +30,11 @@ export interface TestOptions {
 export const SEGMENT_BYTES = 256 << 10;
 
 export function testSite(): TestSite {
-  const top = mkdtempSync(join(tmpdir(), 'sekisho-ledger-'));
+  return siteAt(mkdtempSync(join(tmpdir(), 'sekisho-ledger-')));
+}
+
+/** The site in a folder that exists; disposing of it removes the folder. */
+export function siteAt(top: string): TestSite {
   const anchorDir = join(top, 'anchor');
   let opened: AsyncDisposableStack | null = null;
   const close = async (): Promise<void> => {

@@ -1,0 +1,5 @@
+module sekisho.example/go-verifier
+
+go 1.19
+
+require golang.org/x/mod v0.17.0
