@@ -19,7 +19,7 @@ Runs a site. Defaults: ./sekisho.yaml (else the built-in example), ./data, 127.0
 `,
 };
 
-/** interface.md: SIGTERM drains and exits within 10 s; the rest is for closing what is open. */
+/** docs/interface.md: SIGTERM drains and exits within 10 s; the rest is for closing what is open. */
 const DRAIN = 8 * SECOND;
 
 /** `sekisho up`: runs until SIGTERM or SIGINT. */

@@ -26,7 +26,7 @@ export interface RoadRequest {
 /** What came of one attempt. Byte counts are exact here and bucketed in the leaf. */
 export interface AttemptResult {
   readonly status: OutcomeStatus;
-  /** An error code of interface.md, or the guard that refused. */
+  /** An error code of docs/interface.md, or the guard that refused. */
   readonly code: string | null;
   /** The provider's status. */
   readonly http: number | null;
@@ -41,7 +41,7 @@ export interface Transport {
   dispatch(permit: Permit, request: EgressRequest, handler: EgressHandler): EgressCall;
 }
 
-/** interface.md: a decision leaf names at most this many endpoints. */
+/** docs/ledger.md: a decision leaf names at most this many endpoints. */
 const MAX_CONSIDERED = 32;
 
 /** One request's way over the boundary: every step is durable in the ledger before the next one happens. */

@@ -27,7 +27,7 @@ export function errorEvent(error: SurfaceError): Buffer {
   return Buffer.concat([Buffer.from('data: '), errorBody(error), Buffer.from('\n\n')]);
 }
 
-/** Any fault that a surface meets, as interface.md's table has it; what is unknown shows nothing of itself. */
+/** Any fault that a surface meets, as docs/interface.md's table has it; what is unknown shows nothing of itself. */
 export function surfaceError(fault: Fault): SurfaceError {
   const known = BY_CODE[fault.code];
   if (known !== undefined) return known(fault);

@@ -9,7 +9,7 @@ import type { Caller } from '../identity/types.ts';
 import type { Incoming } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 
-/** interface.md: the largest body a surface reads. */
+/** docs/interface.md: the largest body a surface reads. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024;
 
 interface SurfaceRoute {
