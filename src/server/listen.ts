@@ -46,6 +46,8 @@ const REQUEST_TIMEOUT = 5 * MINUTE;
 const KEEP_ALIVE = 65 * SECOND;
 /** How long a client that sends too much may still read our answer. */
 const LINGER = 2 * SECOND;
+/** What is left of a request that was answered early; more is not read. */
+const MAX_UNREAD_BYTES = 64 * 1024;
 
 /** Opens the listening socket. @throws Fault `server.port_in_use`, `server.cannot_listen`. */
 export async function listen(options: ListenOptions): Promise<Listening> {
@@ -136,19 +138,18 @@ function incomingOf(request: IncomingMessage, response: ServerResponse): Incomin
       const value = request.headers[name];
       return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value;
     },
-    readBody: async (limit) => readBody(request, response, limit),
+    readBody: async (limit) => readBody(request, limit),
     reply: replyOf(request, response),
   };
 }
 
-function readBody(request: IncomingMessage, response: ServerResponse, limit: number): Promise<Buffer> {
+function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let length = 0;
   const refuse = (): void => {
     request.removeAllListeners('data');
     request.pause();
-    lingerThenClose(request, response);
     const message = `the body is larger than ${limit} bytes`;
     reject(new Fault('invalid', 'gateway.request_too_large', message));
   };
@@ -178,24 +179,36 @@ function clientLeft(cause: unknown): Fault {
   });
 }
 
-// The client may still be writing: our answer and a FIN go out, and what it goes on sending is never read.
-function lingerThenClose(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader('connection', 'close');
-  response.once('finish', () => {
-    request.socket.end();
-    setTimeout(() => request.socket.destroy(), LINGER).unref();
-  });
+// What is left of a request that was answered early is read only when it is short; else the connection must go.
+function leavesUnread(request: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  const bytes = Number(length ?? (coding === undefined ? 0 : Number.POSITIVE_INFINITY));
+  return !request.complete && bytes > MAX_UNREAD_BYTES;
+}
+
+// The reply has its length, so the client can take it whole while it is still writing. Ending the response now would
+// close the socket over unread bytes, and the reset that follows can overtake the reply.
+function endUnread(request: IncomingMessage, response: ServerResponse, bytes: Uint8Array): void {
+  request.pause();
+  response.write(bytes);
+  const close = setTimeout(() => request.socket.destroy(), LINGER);
+  request.socket.once('close', () => clearTimeout(close));
 }
 
 function replyOf(request: IncomingMessage, response: ServerResponse): Reply {
   return {
     head(status, headers) {
-      if (!response.headersSent) response.writeHead(status, { ...headers });
+      if (response.headersSent) return;
+      response.writeHead(
+        status,
+        leavesUnread(request) ? { ...headers, connection: 'close' } : { ...headers },
+      );
     },
     write: (bytes) => response.write(bytes),
     end(bytes) {
       // HEAD is answered as GET, without the body: Node leaves it out by itself.
       if (bytes === undefined) response.end();
+      else if (leavesUnread(request)) endUnread(request, response, bytes);
       else response.end(bytes);
     },
     onDrain: (resume) => response.once('drain', resume),
