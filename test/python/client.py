@@ -1,0 +1,81 @@
+"""The openai client for Python, unchanged, driven line by line.
+
+Reads one case as a JSON object from each line of standard input and writes what became of it as one line of JSON.
+A case holds `key`, `url`, `do` (chat, models, model), `arguments`, `headers`, `retries` and `fill`, the length of a
+message to put into the request.
+"""
+
+import json
+import sys
+
+import openai
+
+
+def run(case):
+    client = openai.OpenAI(
+        api_key=case["key"],
+        base_url=case["url"],
+        default_headers=case["headers"],
+        **({} if case["retries"] is None else {"max_retries": case["retries"]}),
+    )
+    with client:
+        return ACTIONS[case["do"]](client, case)
+
+
+def chat(client, case):
+    arguments = dict(case["arguments"])
+    if case["fill"] > 0:
+        arguments["messages"] = [{"role": "user", "content": "x" * case["fill"]}]
+    if not arguments.get("stream"):
+        reply = client.chat.completions.with_raw_response.create(**arguments)
+        return {"receipt": reply.headers.get("sekisho-receipt"), "reply": dumped(reply.parse())}
+    chunks = []
+    try:
+        with client.chat.completions.with_raw_response.create(**arguments).parse() as stream:
+            for chunk in stream:
+                chunks.append(dumped(chunk))
+    except openai.APIError as error:
+        return {"chunks": chunks, "error": described(error)}
+    return {"chunks": chunks}
+
+
+def models(client, _):
+    return {"reply": [dumped(model) for model in client.models.list()]}
+
+
+def model(client, case):
+    return {"reply": dumped(client.models.retrieve(**case["arguments"]))}
+
+
+STEERING = ("retry-after", "retry-after-ms", "x-should-retry")
+ACTIONS = {"chat": chat, "models": models, "model": model}
+
+
+def dumped(value):
+    return value.to_dict(mode="json", exclude_unset=True)
+
+
+def described(error):
+    response = getattr(error, "response", None)
+    headers = {} if response is None else response.headers
+    return {
+        "type": type(error).__name__,
+        "status": getattr(error, "status_code", None),
+        "code": getattr(error, "code", None),
+        "param": getattr(error, "param", None),
+        "requestId": getattr(error, "request_id", None),
+        "retry": {name: headers[name] for name in STEERING if name in headers},
+        "body": getattr(error, "body", None),
+    }
+
+
+def main():
+    for line in sys.stdin:
+        try:
+            result = run(json.loads(line))
+        except openai.APIError as error:
+            result = {"error": described(error)}
+        print(json.dumps(result), flush=True)
+
+
+main()
