@@ -28,7 +28,7 @@ export interface EngineOptions {
   readonly queueLimit?: number;
   /** Tokens of prompt and answer together, for each request. */
   readonly contextSize?: number;
-  /** What a request gets that names no temperature or top_p. */
+  /** What a request gets that names no temperature or top_p, unless `load` knows better. */
   readonly sampling?: Sampling;
   readonly log: Log;
   readonly world: World;
@@ -72,6 +72,7 @@ export class Engine implements AsyncDisposable {
   #state: EngineState = { kind: 'absent' };
   #process: EngineProcess | null = null;
   #modelPath: string | null = null;
+  #sampling: Sampling = SAMPLING;
   #crashes = 0;
   #stopped: PromiseWithResolvers<void> | null = null;
 
@@ -105,9 +106,10 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Starts the engine on this model; the one that runs on another ends with its jobs. */
-  load(modelPath: string): void {
+  load(modelPath: string, sampling: Sampling | null = null): void {
     if (this.#closing.signal.aborted) return;
     this.#modelPath = modelPath;
+    this.#sampling = sampling ?? this.#options.sampling ?? SAMPLING;
     this.#crashes = 0;
     this.#state = { kind: 'loading', progress: 0 };
     if (this.#process === null) this.#start();
@@ -206,7 +208,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #start(): void {
-    const { log, sampling = SAMPLING, contextSize = CONTEXT_SIZE, parallel = PARALLEL } = this.#options;
+    const { log, contextSize = CONTEXT_SIZE, parallel = PARALLEL } = this.#options;
     const modelPath = this.#modelPath;
     if (modelPath === null) return;
     const threads = this.#options.threads ?? Math.max(1, availableParallelism() - 1);
@@ -216,7 +218,10 @@ export class Engine implements AsyncDisposable {
       onExit: () => this.#ended(modelPath),
     });
     this.#process = engine;
-    engine.send({ kind: 'load', settings: { modelPath, threads, parallel, contextSize, sampling } });
+    engine.send({
+      kind: 'load',
+      settings: { modelPath, threads, parallel, contextSize, sampling: this.#sampling },
+    });
   }
 
   #hear(message: FromChild): void {
