@@ -28,6 +28,7 @@ export class Checkpoints {
 
   /** A signed checkpoint of at least `size`, which the log has. @throws Fault as `Anchor.swap`. */
   async atLeast(size: number): Promise<SignedCheckpoint> {
+    if (size > this.#log.size) throw new RangeError('a checkpoint never speaks of leaves that are not there');
     for (;;) {
       if (this.#last !== null && this.#last.size >= size) return this.#last;
       this.#signing ??= this.#sign();

@@ -49,6 +49,7 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
   #arrivals = 0;
   #windowStart = 0;
   #perSecond = 0;
+  #enough: () => void = () => {};
 
   constructor(options: GroupCommitOptions<T>) {
     this.#options = options;
@@ -64,6 +65,7 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
       this.#queueBytes += item.entry.length;
+      if (this.#queue.length >= BUSY_BATCH) this.#enough();
       this.#running ??= this.#run();
     });
   }
@@ -80,7 +82,7 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
     while (this.#queue.length > 0) {
       await this.#commit(this.#takeBatch());
       if (this.#refused !== null) await this.#probe();
-      if (this.#isBusy()) await this.#options.world.clock.sleep(BUSY_WAIT_MS);
+      if (this.#isBusy()) await this.#waitForMore();
     }
     this.#running = null;
   }
@@ -140,6 +142,12 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
   #isBusy(): boolean {
     const waiting = this.#queue.length;
     return waiting < BUSY_BATCH && this.#perSecond > BUSY_ARRIVALS_PER_SECOND && !this.#stop.signal.aborted;
+  }
+
+  async #waitForMore(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#enough = resolve;
+    await Promise.race([promise, this.#options.world.clock.sleep(BUSY_WAIT_MS)]);
   }
 
   #countArrival(): void {

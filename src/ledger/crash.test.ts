@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { systemWorld } from '../core/world.ts';
 import { testSite, wholeRoad, type TestSite } from '../../test/support/ledger-site.ts';
@@ -12,7 +13,7 @@ import { tilePath, tileWidth } from './tile-path.ts';
 import { leafHash, TILE_WIDTH, TreeEdge } from './tree.ts';
 import type { Ledger } from './types.ts';
 
-const CHILD = join(import.meta.dirname, '..', '..', 'test', 'support', 'ledger-child.ts');
+const CHILD = fileURLToPath(new URL('../../test/support/ledger-child.ts', import.meta.url));
 const ROUNDS = 12;
 
 /** What clients were told by a process that was then killed. */

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { testSite, wholeRoad, type TestSite } from '../../test/support/ledger-site.ts';
 import { leafHash } from './tree.ts';
 
+const GO = 'go';
 const SOURCE = join(import.meta.dirname, '..', '..', 'test', 'go-verifier');
 const run = promisify(execFile);
 
@@ -53,7 +54,7 @@ test("Go's transparency log packages verify a log written under load, and catch 
   await using site = testSite();
   const { folder, vkey, leaves, heads } = await logUnderLoad(site);
   const verifier = join(site.top, 'go-verifier');
-  execFileSync('go', ['build', '-o', verifier, '.'], { cwd: SOURCE, stdio: 'pipe' });
+  execFileSync(GO, ['build', '-o', verifier, '.'], { cwd: SOURCE, stdio: 'pipe' });
   const args = [folder, vkey, join(site.top, 'heads'), join(site.top, 'leaves')];
   const { stdout } = await run(verifier, args);
   t.diagnostic(stdout.trim());

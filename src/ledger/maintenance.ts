@@ -41,7 +41,8 @@ export class Maintenance implements AsyncDisposable {
   /** Begins a round when much waits, and refuses appends when far too much does: memory is bounded. */
   wakeIfFull(): void {
     const { log, index, troubles } = this.#options;
-    if (log.pendingBytes > EARLY_BYTES || index.backlog > EARLY_CHANGES) this.#wake.abort();
+    const isMuch = log.pendingBytes > EARLY_BYTES || index.backlog > EARLY_CHANGES;
+    if (isMuch && !this.#wake.signal.aborted) this.#wake.abort();
     if (log.pendingBytes > REFUSE_FACTOR * EARLY_BYTES)
       troubles.set('tiles', 'too many tiles wait for the disk');
     if (index.backlog > REFUSE_FACTOR * EARLY_CHANGES)
