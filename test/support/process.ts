@@ -50,10 +50,9 @@ export function startProcess(
           const found = pattern.exec(out)?.[1];
           if (found !== undefined) settle(() => resolve(found));
         };
-        const timer = setTimeout(() => {
-          settle(() => reject(new Error(describe(`not ready after ${ms} ms`))));
-          child.kill('SIGKILL');
-        }, ms);
+        let late = false;
+        // Rejects once the program has ended: what it held is free again.
+        const timer = setTimeout(() => (late = child.kill('SIGKILL')), ms);
         const settle = (then: () => void): void => {
           clearTimeout(timer);
           child.stdout.off('data', look);
@@ -61,7 +60,11 @@ export function startProcess(
         };
         child.stdout.on('data', look);
         const ended = (how: string): void =>
-          settle(() => reject(new Error(describe(`ended before it was ready: ${how}`))));
+          settle(() =>
+            reject(
+              new Error(describe(late ? `not ready after ${ms} ms` : `ended before it was ready: ${how}`)),
+            ),
+          );
         exited.then(
           ({ code, signal }) => ended(`${code ?? signal ?? ''}`),
           (error: unknown) => ended(String(error)),

@@ -6,7 +6,7 @@ import type { Answer, Asked } from './provider-wire.ts';
 /** How a provider answers one request. */
 export type Behaviour =
   | ({ readonly kind: 'answer' } & Answer)
-  /** The good answer, a piece every `everyMs`. */
+  /** The good answer, a piece every `everyMs`; a plain one whole after four times as long. */
   | ({ readonly kind: 'drip'; readonly everyMs: number } & Answer)
   /** Any status, with these headers and body: 307 with `location`, 429 with `retry-after-ms`, 500, 401. */
   | {
@@ -70,7 +70,7 @@ export function behaveAs(behaviour: Behaviour, { path, body, response }: Exchang
   }
   const asked = readAsked(body);
   if (behaviour.kind === 'answer') answer(path, asked, behaviour, response);
-  else if (behaviour.kind === 'drip') drip(chatStream(asked, behaviour), behaviour.everyMs, response);
+  else if (behaviour.kind === 'drip') drip(asked, behaviour, response);
   else MISBEHAVIOURS[behaviour.kind](asked, response);
 }
 
@@ -84,9 +84,15 @@ function answer(path: string, asked: Asked, wanted: Answer, response: ServerResp
   } else sendJson(response, JSON.stringify(chatReply(asked, wanted)));
 }
 
-function drip(events: readonly string[], everyMs: number, response: ServerResponse): void {
+function drip(asked: Asked, wanted: Answer & { readonly everyMs: number }, response: ServerResponse): void {
+  const { everyMs } = wanted;
+  if (!asked.stream) {
+    const whole = setTimeout(() => sendJson(response, JSON.stringify(chatReply(asked, wanted))), 4 * everyMs);
+    response.on('close', () => clearTimeout(whole));
+    return;
+  }
   streamHead(response);
-  const rest = [...events];
+  const rest = [...chatStream(asked, wanted)];
   const timer = setInterval(() => {
     const event = rest.shift();
     if (event !== undefined) response.write(event);
