@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readEnv } from '../core/env.ts';
+import { systemWorld } from '../core/world.ts';
+import type { CatalogueModel } from '../gateway/model/catalogue.ts';
+import { ModelStore } from '../gateway/model/store.ts';
+import { tinyGguf } from '../../test/support/tiny-gguf.ts';
+import type { Io } from './io.ts';
+import { modelCommand, type ModelPorts } from './model.ts';
+
+const BYTES = tinyGguf();
+const SHA256 = createHash('sha256').update(BYTES).digest('hex');
+const TINY: CatalogueModel = {
+  name: 'tiny',
+  file: 'tiny.gguf',
+  bytes: BYTES.length,
+  sha256: SHA256,
+  licence: 'MIT',
+  origin: 'https://example.org/tiny',
+  places: [{ kind: 'https', url: 'https://example.org/tiny.gguf', hosts: ['example.org'], addresses: null }],
+  toy: true,
+  note: { ja: '玩具', en: 'a toy' },
+  sampling: { temperature: 0, topP: 1 },
+};
+
+test('an imported model is recorded in the log, and listed with its digest and licence', async () => {
+  await using desk = await openDesk();
+  const file = join(desk.dir, 'mine.gguf');
+  await writeFile(file, BYTES);
+  assert.equal(await desk.run('import', file, '--name', 'mine', '--licence', 'MIT', '--data', desk.data), 0);
+  assert.match(desk.out(), new RegExp(`^mine .* MIT  sha256:${SHA256}  import\n`));
+  const logged = await contentsOf(join(desk.data, 'ledger'));
+  assert.match(logged, new RegExp(`"digest":"sha256:${SHA256}","event":"stored"`));
+  assert.equal(await desk.run('list', '--json'), 0);
+  const [listed] = JSON.parse(desk.out());
+  assert.equal(listed.sha256, SHA256);
+  assert.deepEqual(await readFile(listed.path), BYTES);
+});
+
+test('a pull shows progress on a terminal only', async () => {
+  for (const terminal of [true, false]) {
+    await using desk = await openDesk(terminal);
+    assert.equal(await desk.runWith(pulling, 'pull', 'tiny', '--json'), 0);
+    assert.equal(JSON.parse(desk.out()).sha256, SHA256);
+    assert.equal(/\rtiny 50%/.test(desk.err()), terminal);
+    assert.equal(desk.err() === '', !terminal);
+  }
+});
+
+test('wrong usage is told apart from failure', async () => {
+  await using desk = await openDesk();
+  for (const args of [[], ['pull'], ['import', 'x'], ['list', 'x'], ['eat', 'x'], ['pull', 'a', 'b']]) {
+    assert.equal(await desk.run(...args), 2, args.join(' '));
+    assert.match(desk.err(), /usage: sekisho model/);
+  }
+  await assert.rejects(desk.runWith(pulling, 'pull', 'nothing'), { code: 'gateway.unknown_model' });
+});
+
+async function contentsOf(folder: string): Promise<string> {
+  const paths = (await readdir(folder, { recursive: true })).map((name) => join(folder, name));
+  const texts = await Promise.all(
+    paths.map(async (path) => ((await stat(path)).isFile() ? readFile(path, 'latin1') : '')),
+  );
+  return texts.join('');
+}
+
+async function openDesk(terminal = false) {
+  const dir = await mkdtemp(join(tmpdir(), 'sekisho-model-'));
+  const models = join(dir, 'models');
+  const state = join(dir, 'state');
+  const env = readEnv({ HOME: dir, XDG_STATE_HOME: state, SEKISHO_MODELS: models });
+  let out = '';
+  let err = '';
+  const { signal } = new AbortController();
+  const io: Io = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    terminal,
+    env,
+    signal,
+  };
+  const clear = (): void => {
+    out = '';
+    err = '';
+  };
+  return {
+    dir,
+    data: join(dir, 'data'),
+    out: () => out,
+    err: () => err,
+    run(...args: string[]) {
+      clear();
+      return modelCommand(args, io);
+    },
+    runWith(ports: (models: string) => ModelPorts, ...args: string[]) {
+      clear();
+      return modelCommand(args, io, () => Promise.resolve(ports(models)));
+    },
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),
+  };
+}
+
+function pulling(models: string): ModelPorts {
+  return {
+    store: new ModelStore(models),
+    world: systemWorld(),
+    async fetchArtifact(order) {
+      order.onProgress(BYTES.length / 2, BYTES.length);
+      await writeFile(order.path, BYTES);
+    },
+    fetchWheel: () => Promise.reject(new Error('no package index here')),
+    record: () => Promise.resolve(),
+    catalogue: [TINY],
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
