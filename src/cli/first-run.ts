@@ -20,7 +20,8 @@ export async function firstRun(site: Site, url: string, io: Io): Promise<void> {
   const marker = path.join(site.dataDir, DONE);
   const local = site.models.of(MODEL, site.policy);
   const { adminKeyPath } = site.identity;
-  if (local === null || adminKeyPath === null || (await exists(marker))) return;
+  if (local === null || adminKeyPath === null || site.config.server.tls !== null) return;
+  if (await exists(marker)) return;
   if (!(await modelArrives(site, local, io))) return;
   await using api = new SiteApi(url, new Secret((await readFile(adminKeyPath, 'utf8')).trim()));
   io.err(

@@ -28,7 +28,7 @@ export async function upCommand(args: readonly string[], io: Io): Promise<number
   const start = readStart(args, io);
   refuseDangers(io);
   const world = systemWorld();
-  const log = jsonLog(world.clock, io.err);
+  const log = siteLog(jsonLog(world.clock, io.err), io);
   await using site = await openSite({
     ...start,
     anchorDir: start.config.ledger.anchor ?? defaultAnchorDir(io.env),
@@ -45,6 +45,11 @@ export async function upCommand(args: readonly string[], io: Io): Promise<number
   await once(stop);
   await serving.drain(DRAIN);
   return OK;
+}
+
+// A person at a terminal sees what needs a person; a collector of logs gets every line.
+function siteLog(log: Log, io: Io): Log {
+  return io.terminal ? { ...log, info: () => {} } : log;
 }
 
 function readStart(args: readonly string[], io: Io): Start {

@@ -18,6 +18,8 @@ export interface Env {
   readonly databaseUrl: Secret | null;
   readonly models: string | null;
   readonly home: string | null;
+  /** PATH, for programs that are started by name. */
+  readonly searchPath: string | null;
   /** XDG base directories, null when not set. */
   readonly stateHome: string | null;
   readonly cacheHome: string | null;
@@ -85,6 +87,7 @@ export function readEnv(source: EnvSource = process.env): Env {
     databaseUrl: secret(source, 'DATABASE_URL'),
     models: plain('MODELS'),
     home: set(source, 'HOME'),
+    searchPath: set(source, 'PATH'),
     stateHome: set(source, 'XDG_STATE_HOME'),
     cacheHome: set(source, 'XDG_CACHE_HOME'),
     locale: locale(source),

@@ -1,5 +1,8 @@
-import { Agent, request } from 'undici';
+import { Socket } from 'node:net';
+import { Agent, buildConnector, request } from 'undici';
 import { Fault } from '../core/fault.ts';
+
+const DEFAULT_PORT = 80;
 
 /** A reply of a site; `body` must be read to its end or destroyed. */
 export interface SiteReply {
@@ -25,7 +28,7 @@ export class SiteClient implements AsyncDisposable {
   /** @throws Fault `egress.invalid_url` unless http or https. `ca` adds a private authority in PEM. */
   constructor(url: string, ca: Buffer | null = null) {
     this.#origin = originOf(url);
-    this.#agent = new Agent({ connect: ca === null ? {} : { ca } });
+    this.#agent = new Agent({ connect: connector(ca) });
   }
 
   /** @throws Fault `egress.unreachable` when the site does not answer. */
@@ -56,6 +59,31 @@ export class SiteClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy();
   }
+}
+
+// Known before it connects, so that a site may talk to itself without tripping its own wire.
+const clientSockets = new WeakSet<object>();
+
+/** True for sockets of a client made here. */
+export function isClientSocket(socket: object): boolean {
+  return clientSockets.has(socket);
+}
+
+function connector(ca: Buffer | null): buildConnector.connector {
+  const secure = buildConnector(ca === null ? {} : { ca });
+  return (options, callback) => {
+    if (options.protocol === 'https:') {
+      secure(options, callback);
+      return;
+    }
+    const socket = new Socket();
+    clientSockets.add(socket);
+    socket.setNoDelay(true);
+    socket.once('error', (error) => callback(error, null));
+    socket.connect({ host: options.hostname, port: Number(options.port) || DEFAULT_PORT }, () =>
+      callback(null, socket),
+    );
+  };
 }
 
 function originOf(url: string): string {

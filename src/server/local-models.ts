@@ -4,20 +4,14 @@ import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
 import { Engine, type EngineState } from '../gateway/llama/engine.ts';
 import { llamaTransport, type LlamaTransport } from '../gateway/llama/transport.ts';
+import type { ProvidedModel } from '../gateway/model/provide.ts';
 import type { PolicyEngine } from '../policy/types.ts';
-
-/** A model file on this machine. */
-export interface ModelFile {
-  readonly path: string;
-  /** Names the bytes, such as their digest. */
-  readonly fingerprint: string;
-}
 
 /** Finds a model's file, fetching it when it is not there. */
 export type ModelSource = (
   name: string,
   options: { signal: AbortSignal; onProgress: (done: number, total: number) => void },
-) => Promise<ModelFile>;
+) => Promise<ProvidedModel>;
 
 export interface LocalModelOptions {
   readonly source: ModelSource;
@@ -103,7 +97,7 @@ export class LocalModels implements AsyncDisposable {
       try {
         const file = await source(name, { signal, onProgress });
         model.fingerprint = file.fingerprint;
-        model.engine.load(file.path);
+        model.engine.load(file.path, file.sampling);
         return;
       } catch (thrown) {
         const fault = toFault(thrown);

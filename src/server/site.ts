@@ -8,6 +8,7 @@ import type { World } from '../core/world.ts';
 import { closeUnfinished } from '../crossing/recover.ts';
 import { createEgress } from '../egress/egress.ts';
 import type { Egress } from '../egress/types.ts';
+import { isClientSocket } from '../egress/site-client.ts';
 import { installTripwire } from '../egress/tripwire.ts';
 import { openIdentity, type Identity } from '../identity/identity.ts';
 import { openLedger } from '../ledger/open.ts';
@@ -76,13 +77,13 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   );
   opened.use(
     installTripwire({
-      owns: (socket) => egress.owns(socket),
+      owns: (socket) => egress.owns(socket) || isClientSocket(socket),
       onTrip: ({ kind }) => log.error('egress.tripwire', { kind }),
     }),
   );
   const models = opened.use(
     new LocalModels({
-      source: modelSource({ ...options, egress, outbox, posture: bundle.site.posture }),
+      source: modelSource({ ...options, egress, ledger, posture: bundle.site.posture }),
       world,
       log,
     }),
