@@ -70,9 +70,8 @@ test('attempts stand in order, and appends of one turn keep theirs', async () =>
 });
 
 function failedOutcome(ledger: Ledger, keys: ReturnType<typeof newRoad>, of: number): Buffer {
-  const { attempts: _, ...leaf } = JSON.parse(
-    outcome(ledger, keys, { of, status: 'provider-error' }).toString(),
-  );
+  const failed = outcome(ledger, keys, { of, status: 'provider-error', c: { res: null, peer: null } });
+  const { attempts: _, ...leaf } = JSON.parse(failed.toString());
   return Buffer.from(JSON.stringify(leaf));
 }
 
