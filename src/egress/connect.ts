@@ -3,7 +3,6 @@ import type { Clock } from '../core/world.ts';
 import { secure } from './certificate.ts';
 import type { Trust } from './certificate.ts';
 import type { Guards } from './guards.ts';
-import { isInside } from './network.ts';
 import type { Target } from './network.ts';
 import { refusal, unreachable } from './refusal.ts';
 import type { NameResolver } from './resolver.ts';
@@ -18,6 +17,8 @@ export interface Dialer {
   readonly guards: Guards;
   /** Only addresses inside the building may be reached. */
   disconnected(): boolean;
+  /** True for an address that a disconnected site may still reach. */
+  inside(address: string): boolean;
   /** Marks a socket as opened here, before it connects. */
   own(socket: Socket): void;
 }
@@ -69,7 +70,10 @@ async function allowedAddresses(target: Target, dialer: Dialer): Promise<readonl
     : found;
   if (allowed.length === 0)
     throw refusal('address', `${target.name}: no address of ${host} lies in the record's prefixes`);
-  const reachable = dialer.disconnected() && dialer.guards.on('posture') ? allowed.filter(isInside) : allowed;
+  const reachable =
+    dialer.disconnected() && dialer.guards.on('posture')
+      ? allowed.filter((address) => dialer.inside(address))
+      : allowed;
   if (reachable.length === 0) throw refusal('posture', `${target.name}: the site is disconnected`);
   return reachable.slice(0, MAX_ADDRESSES);
 }
@@ -129,7 +133,7 @@ function checkedPeer(socket: Socket, target: Target, dialer: Dialer): { text: st
   if (remoteAddress === undefined) throw unreachable(`${target.name}: the connection closed at once`);
   if (dialer.guards.on('address') && !target.addresses.has(remoteAddress))
     throw refusal('address', `${target.name}: connected outside the record's prefixes`);
-  const inside = isInside(remoteAddress);
+  const inside = dialer.inside(remoteAddress);
   if (!inside && dialer.disconnected() && dialer.guards.on('posture'))
     throw refusal('posture', `${target.name}: the site is disconnected`);
   const host = remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress;

@@ -3,13 +3,15 @@ import { canonicalJson } from '../core/canonical-json.ts';
 import { MINUTE } from '../core/duration.ts';
 import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
+import { INSIDE } from './address.ts';
+import type { Prefixes } from './address.ts';
 import { fetchArtifact } from './artifact.ts';
 import { createTrust } from './certificate.ts';
 import { Channel } from './channel.ts';
 import type { Dialer } from './connect.ts';
 import { ALL_GUARDS } from './guards.ts';
 import type { Guards } from './guards.ts';
-import { endpointTarget, isInside } from './network.ts';
+import { endpointTarget } from './network.ts';
 import { refusal } from './refusal.ts';
 import { createResolver } from './resolver.ts';
 import type { ArtifactRequest, ArtifactResult, Egress, EndpointNetwork } from './types.ts';
@@ -29,20 +31,22 @@ export interface EgressOptions {
 
 /** The process's outbound connections, with every guard on. */
 export function createEgress(options: EgressOptions): Egress {
-  return createGuardedEgress(options, ALL_GUARDS);
+  return createGuardedEgress(options, ALL_GUARDS, INSIDE);
 }
 
-/** For tests that show what happens without a guard; nothing else calls it. */
-export function createGuardedEgress(options: EgressOptions, guards: Guards): Egress {
+/** For tests that show what happens without a guard, or with the building somewhere else; nothing else calls it. */
+export function createGuardedEgress(options: EgressOptions, guards: Guards, building: Prefixes): Egress {
   const owned = new WeakSet<object>();
   const disconnected = (): boolean => options.posture() === 'disconnected';
-  const mayAsk = (server: string): boolean => !disconnected() || isInside(server) || !guards.on('resolver');
+  const inside = (address: string): boolean => building.has(address);
+  const mayAsk = (server: string): boolean => !disconnected() || inside(server) || !guards.on('resolver');
   const dialer: Dialer = {
     resolver: createResolver(options.resolvers, mayAsk),
     trust: createTrust(options.ca),
     clock: options.world.clock,
     guards,
     disconnected,
+    inside,
     own: (socket) => owned.add(socket),
   };
   return new GuardedEgress(dialer, options.log, owned);

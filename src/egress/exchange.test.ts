@@ -271,6 +271,34 @@ test('a handler that says pause holds the far side back with bounded memory', as
   assert.equal(received, piece.length * pieces);
 });
 
+test('a handler may resume at once, without starving the process', async () => {
+  const body = Buffer.alloc(4 * 1024 * 1024, 'x');
+  await using side = await httpSide((asked, reply) => {
+    asked.resume();
+    reply.writeHead(200, { 'content-length': String(body.length) }).end(body);
+  });
+  await using egress = egressWithout([]);
+  const channel = egress.endpoint(network(side.port), BUNDLE);
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  let received = 0;
+  let empty = 0;
+  const call = channel.dispatch(
+    permit(),
+    PROMPT,
+    ignoring({
+      onData(chunk) {
+        received += chunk.length;
+        if (chunk.length === 0) empty++;
+        queueMicrotask(() => call.resume());
+        return false;
+      },
+      onEnd: end,
+    }),
+  );
+  await ended;
+  assert.deepEqual([received, empty], [body.length, 0]);
+});
+
 test('a handler that throws ends its exchange and nothing else', async () => {
   await using side = await httpSide((asked, reply) => {
     asked.resume();

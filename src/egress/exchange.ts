@@ -110,7 +110,9 @@ export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#over && !this.#options.handler.onData(chunk)) controller.pause();
+    // Resuming makes the parser hand out an empty piece, which says nothing and must not ask for another pause.
+    if (this.#over || chunk.length === 0) return;
+    if (!this.#options.handler.onData(chunk)) controller.pause();
   }
 
   onResponseEnd(): void {

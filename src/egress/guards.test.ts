@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import {
   BUNDLE,
@@ -12,6 +13,8 @@ import {
 } from '../../test/support/egress.ts';
 import { dnsServer } from '../../test/support/dns-server.ts';
 import { httpSide } from '../../test/support/far-side.ts';
+import { parsePrefixes } from './address.ts';
+import { GUARDS } from './types.ts';
 
 const ANSWER = { 'content-type': 'application/json' };
 
@@ -125,20 +128,31 @@ test('guard permit: forged, spent and misdirected permits send nothing', async (
 });
 
 test('guard posture: a disconnected site reaches no outside address, not even over an open connection', async () => {
-  await using side = await httpSide((asked, reply) => {
-    asked.resume();
-    reply.writeHead(200, ANSWER).end('{}');
-  });
-  // 203.0.113.0/24 is nobody's: the refusal must come before a connection is tried.
-  const far = network(side.port, {
-    url: 'https://203.0.113.7',
-    hosts: ['203.0.113.7'],
-    addresses: ['203.0.113.0/24'],
-    issuer: `sha256:${'0'.repeat(64)}`,
-  });
-  await using egress = egressWithout([], { posture: () => 'disconnected' });
-  assert.equal((await send(egress.endpoint(far, BUNDLE))).error, 'egress.denied:posture');
-  assert.equal((await send(egress.endpoint(network(side.port), BUNDLE))).error, null);
+  const side = () =>
+    httpSide(
+      (asked, reply) => {
+        asked.resume();
+        reply.writeHead(200, ANSWER).end('{}');
+      },
+      { host: '127.0.0.4' },
+    );
+  const building = parsePrefixes(['127.0.0.0/30']);
+  for (const off of [[], ['posture']] as const) {
+    await using abroad = await side();
+    let posture: 'private' | 'disconnected' = 'private';
+    await using egress = egressWithout(off, { posture: () => posture }, building);
+    const at = { url: `http://127.0.0.4:${abroad.port}`, hosts: ['127.0.0.4'] };
+    const channel = egress.endpoint(network(abroad.port, at), BUNDLE);
+    assert.equal((await send(channel)).error, null);
+    const before = abroad.bytes();
+    posture = 'disconnected';
+    // First over the connection that is open, then over a new one.
+    const after = [(await send(channel)).error, (await send(channel)).error];
+    const refusal = off.length === 0 ? 'egress.denied:posture' : null;
+    assert.deepEqual(after, [refusal, refusal]);
+    assert.equal(abroad.bytes() === before, off.length === 0);
+    assert.equal(abroad.connections(), 1);
+  }
 });
 
 test('guard resolver: a disconnected site asks no name server outside', async () => {
@@ -163,6 +177,26 @@ test('guard bundle: a retired bundle starts nothing and opens no channel', async
   assert.equal((await send(channel)).error, 'egress.denied:bundle');
   assert.equal(await refused(() => egress.endpoint(network(side.port), BUNDLE)), 'egress.denied:bundle');
   assert.equal(side.connections(), 0);
+});
+
+test('the documented list holds every guard, and every guard has its test', async () => {
+  const folder = new URL('.', import.meta.url);
+  const rows = (await readFile(new URL('../../docs/egress.md', folder), 'utf8')).matchAll(
+    /^\| `(\w+)` \|.*$/gm,
+  );
+  const tests = await Promise.all(
+    (await readdir(folder))
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => readFile(new URL(name, folder), 'utf8')),
+  );
+  const listed = [...rows].map(([, guard]) => guard);
+  assert.deepEqual(listed, [...GUARDS]);
+  for (const guard of GUARDS) {
+    assert.ok(
+      tests.some((source) => source.includes(`guard ${guard}:`)),
+      guard,
+    );
+  }
 });
 
 test('a path that is no path is refused: an absolute form could steer a proxy', async () => {

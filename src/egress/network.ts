@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { INSIDE, LOOPBACK, parsePrefixes } from './address.ts';
+import { LOOPBACK, parsePrefixes } from './address.ts';
 import type { Prefixes } from './address.ts';
 import type { Guards } from './guards.ts';
 import { invalidNetwork, refusal } from './refusal.ts';
@@ -63,11 +63,6 @@ export interface ArtifactPlace {
   readonly proxy: string | null;
 }
 
-/** True for an address that a disconnected site may still reach. */
-export function isInside(address: string): boolean {
-  return INSIDE.has(address);
-}
-
 type Place = Pick<Target, 'secure' | 'host' | 'port' | 'origin'>;
 
 function readPlace(text: string, hosts: readonly string[], guards: Guards): Place {
@@ -95,7 +90,8 @@ function readUrl(text: string): URL {
 
 // `2130706434`, `127.1`, `0x7f.1` and full-width digits all read as an address: only its one plain writing is listed.
 function requireListedLiteral(text: string, url: URL, hosts: readonly string[]): void {
-  const plain = text.toLowerCase().startsWith(`${url.protocol}//${url.host}`);
+  const written = /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1];
+  const plain = written === url.host || written === `${url.hostname}:${url.protocol === 'https:' ? 443 : 80}`;
   if (!plain || !hosts.includes(plainHost(url.hostname)))
     throw refusal('literal', `the address ${url.hostname} is not among the record's hosts`);
 }

@@ -1,13 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Socket } from 'node:net';
 import { PerformanceObserver } from 'node:perf_hooks';
 import type { PerformanceEntry } from 'node:perf_hooks';
 
 /** Something in the process reached out beside the egress room. */
 export interface Trip {
   readonly kind: 'socket' | 'datagram' | 'name';
-  /** What is known of the destination. */
-  readonly to: string;
+  /** The name that was asked for; null for sockets, which are cut before they say where they go. */
+  readonly name: string | null;
   /** Where in the code it happened; empty for names, which are noticed afterwards. */
   readonly stack: string;
 }
@@ -28,7 +27,7 @@ export function installTripwire(options: TripwireOptions): Disposable {
   // The egress room asks name servers itself, so every getaddrinfo is somebody else's.
   const names = new PerformanceObserver((list) => {
     for (const entry of list.getEntries())
-      if (entry.name === 'lookup') options.onTrip({ kind: 'name', to: hostOf(entry), stack: '' });
+      if (entry.name === 'lookup') options.onTrip({ kind: 'name', name: hostOf(entry), stack: '' });
   });
   subscribe('net.client.socket', onSocket);
   subscribe('udp.socket', onDatagram);
@@ -46,16 +45,10 @@ function trip(message: unknown, kind: 'socket' | 'datagram', options: TripwireOp
   const socket = publishedSocket(message);
   if (socket === null || (kind === 'socket' && options.owns(socket))) return;
   const { stack = '' } = new Error('outbound socket');
-  let to = 'unknown';
-  if (socket instanceof Socket) {
-    socket.once('connectionAttempt', (ip: string, port: number) => {
-      to = `${ip}:${port}`;
-    });
-  }
   // The socket connects right after this call, and connecting would revive one that is destroyed now.
   process.nextTick(() => {
     end(socket);
-    options.onTrip({ kind, to, stack });
+    options.onTrip({ kind, name: null, stack });
   });
 }
 

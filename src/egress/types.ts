@@ -1,22 +1,24 @@
 import type { Permit } from './permit.ts';
 
 /** The refusals of the connector, by the guard that refused. Documented in docs/egress.md. */
-export type Guard =
-  | 'redirect'
-  | 'address'
-  | 'literal'
-  | 'host'
-  | 'resolver'
-  | 'certificate'
-  | 'pin'
-  | 'scheme'
-  | 'header'
-  | 'permit'
-  | 'posture'
-  | 'digest'
-  | 'size'
-  | 'bundle'
-  | 'proxy';
+export const GUARDS = [
+  'permit',
+  'bundle',
+  'scheme',
+  'host',
+  'literal',
+  'resolver',
+  'address',
+  'posture',
+  'certificate',
+  'pin',
+  'proxy',
+  'header',
+  'redirect',
+  'digest',
+  'size',
+] as const;
+export type Guard = (typeof GUARDS)[number];
 
 /** Where prompts may go: the network facts of a signed provider record. */
 export interface EndpointNetwork {

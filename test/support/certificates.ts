@@ -41,7 +41,10 @@ export function identity(options: IdentityOptions): Identity {
   );
   const signature = sign('sha256', tbs, createPrivateKey(options.by?.key ?? key));
   const der = sequence(tbs, ECDSA_SHA256, tlv(0x03, Buffer.concat([Buffer.of(0), signature])));
-  const body = der.toString('base64').replace(/.{64}/g, '$&\n');
+  const body = der
+    .toString('base64')
+    .match(/.{1,64}/g)
+    ?.join('\n');
   return {
     name: options.name,
     cert: `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`,

@@ -4,6 +4,8 @@ import { Fault } from '../../src/core/fault.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { systemWorld } from '../../src/core/world.ts';
 import type { World } from '../../src/core/world.ts';
+import { INSIDE } from '../../src/egress/address.ts';
+import type { Prefixes } from '../../src/egress/address.ts';
 import { createGuardedEgress } from '../../src/egress/egress.ts';
 import type { EgressOptions } from '../../src/egress/egress.ts';
 import type { Removable } from '../../src/egress/guards.ts';
@@ -19,10 +21,15 @@ import type {
 export const BUNDLE = 'sha256:b1';
 
 /** An egress on loopback with some guards taken out. */
-export function egressWithout(off: readonly Removable[], options: Partial<EgressOptions> = {}): Egress {
+export function egressWithout(
+  off: readonly Removable[],
+  options: Partial<EgressOptions> = {},
+  building: Prefixes = INSIDE,
+): Egress {
   return createGuardedEgress(
     { resolvers: [], ca: null, world: systemWorld(), log: silentLog, posture: () => 'private', ...options },
     { on: (guard) => !off.includes(guard) },
+    building,
   );
 }
 
