@@ -256,8 +256,8 @@ export class Wal implements AsyncDisposable {
         `the batch at offset ${end.at} is damaged and a whole later batch follows at offset ${later}`,
         RESTORE,
       );
-    const torn = end.bytes.subarray(end.at).some((byte) => byte !== 0);
-    if (torn) this.#options.log.warn('ledger.torn_tail_cut', { file: path, offset: end.at });
+    const tail = end.bytes.subarray(end.at);
+    if (!tail.equals(Buffer.alloc(tail.length))) this.#options.log.warn('ledger.torn_tail_cut', { file: path, offset: end.at });
   }
 
   // What replay read of the last segment may lie in the page cache alone, left there by a sync that failed before this
