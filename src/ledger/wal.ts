@@ -257,7 +257,8 @@ export class Wal implements AsyncDisposable {
         RESTORE,
       );
     const tail = end.bytes.subarray(end.at);
-    if (!tail.equals(Buffer.alloc(tail.length))) this.#options.log.warn('ledger.torn_tail_cut', { file: path, offset: end.at });
+    if (!tail.equals(Buffer.alloc(tail.length)))
+      this.#options.log.warn('ledger.torn_tail_cut', { file: path, offset: end.at });
   }
 
   // What replay read of the last segment may lie in the page cache alone, left there by a sync that failed before this
