@@ -40,6 +40,8 @@ export interface Provider extends AsyncDisposable {
   readonly open: number;
   /** Bytes read from all connections, heads and TLS records included. */
   readonly bytes: number;
+  /** Bytes written to the connections open now, those that still wait in their buffers included. */
+  readonly sent: number;
   /** Queues how the next requests are answered, one each. */
   behave(...next: readonly Behaviour[]): void;
   /** How requests are answered once the queue is empty. */
@@ -83,6 +85,9 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Prov
     get bytes() {
       return state.bytes();
     },
+    get sent() {
+      return state.sent();
+    },
     behave: (...next) => void state.queue.push(...next),
     behaveAlways: (behaviour) => void (state.always = behaviour),
     arrived: (count) => state.arrived(count),
@@ -118,6 +123,12 @@ class ProviderState {
     let open = 0;
     for (const socket of this.sockets) open += socket.bytesRead;
     return this.#bytesOfClosed + open;
+  }
+
+  sent(): number {
+    let written = 0;
+    for (const socket of this.sockets) written += socket.bytesWritten;
+    return written;
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {

@@ -31,9 +31,9 @@ export function refusedByProvider(
   return failure('provider-error', providerError(endpoint, http, retry));
 }
 
-export function garbage(endpoint: string, http: number | null): Failure {
-  const error = providerError(endpoint, null, {});
-  return failure('provider-error', http === null ? error : { ...error, status: 502 });
+/** An answer that is not what was asked for, or no HTTP at all. */
+export function garbage(endpoint: string): Failure {
+  return failure('provider-error', providerError(endpoint, null, {}));
 }
 
 /** What a transport reported, before (`http` null) or after the answer's head. */
@@ -44,7 +44,10 @@ export function transportFailure(endpoint: string, thrown: unknown, http: number
       const guard = String(fault.details['guard']);
       return { ...failure('refused', egressDenied(guard, endpoint)), code: guard };
     }
+    case 'egress.garbage':
+      return garbage(endpoint);
     case 'egress.unreachable':
+    case 'egress.invalid_network':
       return { ...failure('not-sent', noEligibleEndpoint([endpoint])), mayTryNext: true };
     case 'egress.interrupted':
       return http === null

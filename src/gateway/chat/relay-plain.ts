@@ -27,18 +27,18 @@ export function plainRelay(context: RelayContext): Relay {
       onHead(status, headers) {
         http = status;
         if (status !== 200) fail(refusedByProvider(context.endpoint, status, headers));
-        else if (!isJson(headers['content-type'])) fail(garbage(context.endpoint, status));
+        else if (!isJson(headers['content-type'])) fail(garbage(context.endpoint));
       },
       onData(chunk) {
         traffic.received += chunk.length;
         chunks.push(chunk);
-        if (traffic.received > MAX_ANSWER_BYTES) fail(garbage(context.endpoint, http));
+        if (traffic.received > MAX_ANSWER_BYTES) fail(garbage(context.endpoint));
         return true;
       },
       onEnd() {
         const body = Buffer.concat(chunks);
         if (http !== null && isCompletion(body)) resolve({ kind: 'answered', http, body });
-        else fail(garbage(context.endpoint, http));
+        else fail(garbage(context.endpoint));
       },
       onError(error) {
         resolve({ kind: 'failed', http, failure: transportFailure(context.endpoint, error, http) });

@@ -21,7 +21,7 @@ class StreamRelay implements Relay {
     onHead: (status: number, headers: Readonly<Record<string, string>>): void =>
       this.#onHead(status, headers),
     onData: (chunk: Buffer): boolean => this.#onData(chunk),
-    onEnd: (): void => this.#fail(garbage(this.#context.endpoint, this.#http)),
+    onEnd: (): void => this.#fail(garbage(this.#context.endpoint)),
     onError: (error: Error): void =>
       this.#settle({ kind: 'failed', http: this.#http, failure: this.#broken(error) }),
   };
@@ -52,7 +52,7 @@ class StreamRelay implements Relay {
     this.#http = status;
     if (status !== 200) this.#fail(refusedByProvider(this.#context.endpoint, status, headers));
     else if (!/^text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '')) {
-      this.#fail(garbage(this.#context.endpoint, status));
+      this.#fail(garbage(this.#context.endpoint));
     }
   }
 
@@ -61,7 +61,7 @@ class StreamRelay implements Relay {
     if (this.#over) return true;
     const events = this.#splitter.push(chunk);
     if (events === null) {
-      this.#fail(garbage(this.#context.endpoint, this.#http));
+      this.#fail(garbage(this.#context.endpoint));
       return true;
     }
     return this.#pass(events);
@@ -98,7 +98,7 @@ class StreamRelay implements Relay {
 
   #garbled(): Relayed {
     this.#context.abort();
-    return { kind: 'failed', http: this.#http, failure: garbage(this.#context.endpoint, this.#http) };
+    return { kind: 'failed', http: this.#http, failure: garbage(this.#context.endpoint) };
   }
 
   #broken(error: Error): Failure {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import type { Site } from './site.ts';
+
+const KIBIBYTE = 1024;
+/** Entries of a full bundle. */
+const BUNDLE = 256;
+const POLL_MS = 10;
+const PATIENCE_MS = 5_000;
+
+/** The resident memory of a process, now or at its highest. Linux only. */
+export function residentBytes(pid: number, when: 'now' | 'peak' = 'now'): number {
+  const field = when === 'now' ? 'VmRSS' : 'VmHWM';
+  const found = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(found?.[1]) * KIBIBYTE;
+}
+
+/** Waits until `holds`; fails with `what` when that takes too long. The far side is a real process, so time is real. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  ms = PATIENCE_MS,
+): Promise<void> {
+  const late = performance.now() + ms;
+  while (!(await holds())) {
+    assert.ok(performance.now() < late, what);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Every leaf of the site's log that its checkpoint covers, parsed, oldest first. */
+export async function allLeaves(site: Site): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const { logs } = JSON.parse((await site.call('/ledger')).text) as { logs: { url: string }[] };
+  const base = logs[0]?.url ?? '';
+  const size = Number((await site.call(`${base}/checkpoint`)).text.split('\n')[1]);
+  const leaves: Record<string, unknown>[] = [];
+  for (let first = 0; first < size; first += BUNDLE) {
+    const width = Math.min(BUNDLE, size - first);
+    const tile = `${String(first / BUNDLE).padStart(3, '0')}${width === BUNDLE ? '' : `.p/${width}`}`;
+    const reply = await fetch(new URL(`${base}/tile/entries/${tile}`, site.url), {
+      headers: { authorization: `Bearer ${site.adminKey}` },
+    });
+    assert.equal(reply.status, 200);
+    leaves.push(...entriesOf(Buffer.from(await reply.arrayBuffer())));
+  }
+  return leaves;
+}
+
+// C2SP tlog-tiles: each entry after its length in two bytes, big-endian.
+function entriesOf(bundle: Buffer): Record<string, unknown>[] {
+  const entries: Record<string, unknown>[] = [];
+  for (let at = 0; at < bundle.length;) {
+    const end = at + 2 + bundle.readUInt16BE(at);
+    entries.push(JSON.parse(bundle.toString('utf8', at + 2, end)) as Record<string, unknown>);
+    at = end;
+  }
+  return entries;
+}
