@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
-import { Pool } from 'undici';
-import { summarize } from './statistics.ts';
-import type { Summary } from './statistics.ts';
+import { Pool, type Dispatcher } from 'undici';
+import { summarize, type Summary } from './statistics.ts';
+
+/*
+ * The clients of a measurement, in a process of their own: takes one job after another from its parent and sends back
+ * what it measured. Times are in milliseconds.
+ */
 
 export interface Target {
   readonly origin: string;
@@ -10,100 +12,185 @@ export interface Target {
   readonly model: string;
 }
 
-export interface Closed {
+export type Job =
+  /** As many requests as a number of connections get through. */
+  | { readonly kind: 'closed'; readonly target: Target; readonly connections: number; readonly ms: number }
+  /** A steady rate; times count from the moment each request was due, so that a stall counts for all behind it. */
+  | {
+      readonly kind: 'steady';
+      readonly target: Target;
+      readonly perSecond: number;
+      readonly ms: number;
+      readonly stream: boolean;
+    }
+  /** From the end of an answer to the end of its closed receipt, one after another. */
+  | { readonly kind: 'receipts'; readonly target: Target; readonly rounds: number }
+  /** From the moment a client leaves a stream to the moment its provider sees it go, one after another. */
+  | { readonly kind: 'leaving'; readonly target: Target; readonly provider: string; readonly rounds: number };
+
+export interface Measured {
   readonly perSecond: number;
-  readonly latency: Summary;
+  /** To the end of the answer; of a job of one kind of time, that time. */
+  readonly whole: Summary;
+  /** To the first byte of the body. */
+  readonly first: Summary;
 }
 
-const PATH = '/v1/chat/completions';
-const CONNECTIONS = 32;
-const KILOBYTE_OF_TEXT = '関所 checkpoint '.repeat(52);
-/** What Linux counts process times in. */
-const TICKS_PER_SECOND = 100;
+interface Exchange {
+  readonly first: number;
+  readonly end: number;
+  readonly receipt: string;
+}
 
-/** As many requests a second as `CONNECTIONS` connections get through in `forMs`. */
-export async function closedLoop(target: Target, forMs: number): Promise<Closed> {
-  await using pool = poolFor(target);
-  const times: number[] = [];
+const CHAT = '/v1/chat/completions';
+/** With the rest of the body about one KiB in UTF-8. */
+const TEXT = '関所 checkpoint '.repeat(52);
+
+process.on('message', (message) => {
+  // The parent is driver.ts, which sends nothing but jobs.
+  void run(message as Job).then(
+    (measured) => process.send?.(measured),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit());
+
+function run(job: Job): Promise<Measured> {
+  switch (job.kind) {
+    case 'closed':
+      return closedLoop(job);
+    case 'steady':
+      return steadyLoop(job);
+    case 'receipts':
+      return receipts(job);
+    case 'leaving':
+      return leaving(job);
+  }
+}
+
+async function closedLoop({ target, connections, ms }: Extract<Job, { kind: 'closed' }>): Promise<Measured> {
+  await using pool = openPool(target, connections);
+  const request = chatRequest(target, false);
+  const times: Exchange[] = [];
   const begun = performance.now();
   const worker = async (): Promise<void> => {
-    while (performance.now() - begun < forMs) times.push(await timedChat(pool, target));
+    for (let at = begun; at - begun < ms; at = performance.now())
+      times.push(await exchange(pool, request, at));
   };
-  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
-  return { perSecond: (times.length * 1000) / (performance.now() - begun), latency: summarize(times) };
+  await Promise.all(Array.from({ length: connections }, worker));
+  return measured(times, performance.now() - begun);
 }
 
-/**
- * Milliseconds a request at a steady rate, counted from the moment each was due, so that a stall counts for all that
- * waited behind it.
- */
-export async function openLoop(target: Target, perSecond: number, forMs: number): Promise<Summary> {
-  await using pool = poolFor(target);
-  const total = Math.floor((perSecond * forMs) / 1000);
+async function steadyLoop(job: Extract<Job, { kind: 'steady' }>): Promise<Measured> {
+  // As many connections as it takes: a client that waits for one would hide what the far side takes.
+  await using pool = openPool(job.target, null);
+  const request = chatRequest(job.target, job.stream);
+  const total = Math.floor((job.perSecond * job.ms) / 1000);
   const begun = performance.now();
-  const running: Promise<number>[] = [];
-  for (let i = 0; i < total; i++) {
-    const due = begun + (i * 1000) / perSecond;
-    const early = due - performance.now();
-    if (early > 0) await delay(early);
-    running.push(timedChat(pool, target).then(() => performance.now() - due));
-  }
-  return summarize(await Promise.all(running));
+  const running: Promise<Exchange>[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const tick = (): void => {
+    const now = performance.now();
+    for (;;) {
+      const due = begun + (running.length * 1000) / job.perSecond;
+      if (running.length === total) return resolve();
+      if (due > now) return void setTimeout(tick, due - now);
+      running.push(exchange(pool, request, due));
+    }
+  };
+  tick();
+  await promise;
+  return measured(await Promise.all(running), performance.now() - begun);
 }
 
-/** Milliseconds from a request for a receipt to its end, one after another. */
-export async function receiptLatency(target: Target, rounds: number): Promise<Summary> {
-  await using pool = poolFor(target);
-  const times: number[] = [];
+async function receipts({ target, rounds }: Extract<Job, { kind: 'receipts' }>): Promise<Measured> {
+  await using pool = openPool(target, 1);
+  const request = chatRequest(target, false);
+  const times: Exchange[] = [];
+  const begun = performance.now();
   for (let i = 0; i < rounds; i++) {
-    const { headers, body } = await pool.request(chatRequest(target));
-    await body.dump();
-    const begun = performance.now();
-    const path = `/v1/receipts/${String(headers['sekisho-receipt'])}?wait=10`;
-    const receipt = await pool.request({ path, method: 'GET', headers: headersFor(target) });
-    await receipt.body.dump();
-    if (receipt.statusCode !== 200) throw new Error(`a receipt was answered with ${receipt.statusCode}`);
-    times.push(performance.now() - begun);
+    const { receipt } = await exchange(pool, request, performance.now());
+    const path = `/v1/receipts/${receipt}?wait=10`;
+    const { body: _, ...ask } = request;
+    times.push(await exchange(pool, { ...ask, path, method: 'GET' }, performance.now()));
   }
-  return summarize(times);
+  return measured(times, performance.now() - begun);
 }
 
-/** Microseconds of CPU that a process has used, in user and kernel mode; Linux only. */
-export function cpuMicroseconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  // proc(5): utime and stime are fields 14 and 15, and the second field ends with the bracket.
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / TICKS_PER_SECOND;
+async function leaving(job: Extract<Job, { kind: 'leaving' }>): Promise<Measured> {
+  await using provider = openPool({ ...job.target, origin: job.provider }, 1);
+  const times: number[] = [];
+  for (let i = 0; i < job.rounds; i++) {
+    const pool = openPool(job.target, 1);
+    const left = await leaveStream(pool, chatRequest(job.target, true));
+    const { body } = await provider.request({ path: '/left', method: 'GET' });
+    times.push(Number(BigInt(await body.text()) - left) / 1e6);
+    await pool.destroy();
+  }
+  return { perSecond: 0, whole: summarize(times), first: summarize([]) };
 }
 
-async function timedChat(pool: Pool, target: Target): Promise<number> {
-  const begun = performance.now();
-  const { statusCode, body } = await pool.request(chatRequest(target));
-  await body.dump();
-  // A refusal is cheap; counting one as an answer would flatter the figures.
-  if (statusCode !== 200) throw new Error(`a request was answered with ${statusCode}`);
-  return performance.now() - begun;
+/** Leaves a stream at its first byte; gives the moment in nanoseconds. */
+function leaveStream(pool: Pool, request: Dispatcher.DispatchOptions): Promise<bigint> {
+  return new Promise((resolve, reject) => {
+    let left: bigint | null = null;
+    pool.dispatch(request, {
+      onRequestStart: () => {},
+      onResponseStart: () => {},
+      onResponseData(controller) {
+        if (left !== null) return;
+        left = process.hrtime.bigint();
+        controller.abort(new Error('left'));
+        resolve(left);
+      },
+      onResponseEnd: () => reject(new Error('an endless stream ended')),
+      onResponseError: (_, error) => {
+        if (left === null) reject(error);
+      },
+    });
+  });
 }
 
-function chatRequest(target: Target): {
-  path: string;
-  method: 'POST';
-  headers: Record<string, string>;
-  body: string;
-} {
-  const messages = [{ role: 'user', content: KILOBYTE_OF_TEXT }];
+/** One request to its end. Times count from `from`. */
+function exchange(pool: Pool, request: Dispatcher.DispatchOptions, from: number): Promise<Exchange> {
+  return new Promise((resolve, reject) => {
+    let first = 0;
+    let receipt = '';
+    pool.dispatch(request, {
+      onRequestStart: () => {},
+      onResponseStart(_, status, headers) {
+        receipt = String(headers['sekisho-receipt']);
+        // A refusal is cheap; counting one as an answer would flatter the figures.
+        if (status !== 200) reject(new Error(`${request.path} was answered with ${status}`));
+      },
+      onResponseData() {
+        if (first === 0) first = performance.now() - from;
+      },
+      onResponseEnd: () => resolve({ first, end: performance.now() - from, receipt }),
+      onResponseError: (_, error) => reject(error),
+    });
+  });
+}
+
+function measured(times: readonly Exchange[], ms: number): Measured {
   return {
-    path: PATH,
-    method: 'POST',
-    headers: headersFor(target),
-    body: JSON.stringify({ model: target.model, messages }),
+    perSecond: (times.length * 1000) / ms,
+    whole: summarize(times.map(({ end }) => end)),
+    first: summarize(times.map(({ first }) => first)),
   };
 }
 
-function headersFor(target: Target): Record<string, string> {
-  return { authorization: `Bearer ${target.key}`, 'content-type': 'application/json' };
+function chatRequest({ key, model }: Target, stream: boolean): Dispatcher.DispatchOptions {
+  const messages = [{ role: 'user', content: TEXT }];
+  return {
+    path: CHAT,
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, messages, ...(stream ? { stream } : {}) }),
+  };
 }
 
-function poolFor(target: Target): Pool & AsyncDisposable {
-  const pool = new Pool(target.origin, { connections: CONNECTIONS });
+function openPool({ origin }: Target, connections: number | null): Pool & AsyncDisposable {
+  const pool = new Pool(origin, { connections });
   return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.close() });
 }

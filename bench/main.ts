@@ -1,48 +1,154 @@
-import { availableParallelism } from 'node:os';
-import { loopbackProvider } from '../test/support/governance.ts';
-import { startProvider } from '../test/support/provider.ts';
-import { startSite } from '../test/support/site.ts';
+import { parseArgs } from 'node:util';
 import { measureDiskSync } from './disk.ts';
-import { closedLoop, cpuMicroseconds, openLoop, receiptLatency } from './load.ts';
-import { ms } from './statistics.ts';
+import { startLoad, startMock } from './driver.ts';
+import { durableEntries, offlineVerify, policyDecisions } from './in-process.ts';
+import { sampleExchange, type SampleExchange } from './sample.ts';
+import { describeMachine, loadAverage, residentBytes } from './machine.ts';
+import { measureParts } from './parts.ts';
+import type { Part } from './cpu.ts';
+import { SiteBench, startBenchSite } from './site-bench.ts';
+import { textOf, type Figure, type Report, type Round } from './report.ts';
+import { median } from './statistics.ts';
 
-const ROUNDS = 3;
-const ROUND_MS = 3_000;
-const STEADY_PER_SECOND = 500;
-const STEADY_MS = 5_000;
-const RECEIPTS = 200;
+const HELP = `usage: npm run bench -- [--json] [--seconds N] [--rounds N]
+Measures direct and through a site in turn. N seconds for each stretch (4), N rounds (3).
+`;
+const MEBIBYTE = 2 ** 20;
 
-// The provider, the load and the site share this machine, so that only ratios and CPU times carry over to others.
-const disk = measureDiskSync();
-console.log(`cores ${availableParallelism()}, disk sync p50 ${ms(disk.p50)} p99 ${ms(disk.p99)}`);
-await using provider = await startProvider();
-await using site = await startSite({
-  governance: {
-    providers: [loopbackProvider({ id: 'near', url: provider.url, models: { scripted: 'c2' } })],
-    models: { chat: { from: [{ endpoint: 'near/scripted' }] } },
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
+    help: { type: 'boolean', default: false },
   },
 });
-const direct = { origin: provider.url, key: 'none', model: 'scripted' };
-const through = { origin: site.url, key: site.adminKey, model: 'chat' };
-
-await closedLoop(direct, ROUND_MS);
-await closedLoop(through, ROUND_MS);
-for (let round = 1; round <= ROUNDS; round++) {
-  const straight = await closedLoop(direct, ROUND_MS);
-  const before = cpuMicroseconds(site.pid);
-  const governed = await closedLoop(through, ROUND_MS);
-  const cpu = (cpuMicroseconds(site.pid) - before) / governed.latency.count;
-  console.log(
-    `round ${round}: direct ${straight.perSecond.toFixed(0)}/s, through Sekisho ${governed.perSecond.toFixed(0)}/s ` +
-      `(p50 ${ms(governed.latency.p50)}, p99 ${ms(governed.latency.p99)}), ${cpu.toFixed(0)} µs CPU a request`,
-  );
+const [ms, roundCount] = [Number(values.seconds) * 1000, Number(values.rounds)];
+if (values.help) console.log(HELP);
+else if (!(ms > 0) || !(roundCount >= 1)) {
+  console.error(HELP);
+  process.exitCode = 2;
+} else {
+  const report = await measure();
+  console.log(values.json ? JSON.stringify(report, null, 2) : textOf(report));
 }
 
-const plain = await openLoop(direct, STEADY_PER_SECOND, STEADY_MS);
-const added = await openLoop(through, STEADY_PER_SECOND, STEADY_MS);
-console.log(
-  `at a steady ${STEADY_PER_SECOND}/s: direct p50 ${ms(plain.p50)} p99 ${ms(plain.p99)}, ` +
-    `added p50 ${ms(added.p50 - plain.p50)} p99 ${ms(added.p99 - plain.p99)}`,
-);
-const receipts = await receiptLatency(through, RECEIPTS);
-console.log(`receipt with proof: p50 ${ms(receipts.p50)} p99 ${ms(receipts.p99)}`);
+async function measure(): Promise<Report> {
+  const machine = describeMachine();
+  const before = measureDiskSync();
+  using mock = await startMock();
+  using load = startLoad();
+  const begun = performance.now();
+  await using site = await startBenchSite(mock.url);
+  const readyMs = performance.now() - begun;
+  const bench = new SiteBench(load, mock.url, site);
+  say('warming up');
+  await bench.round(ms / 4);
+  const memory = residentBytes(site.pid);
+  const rounds: Round[] = [];
+  for (let i = 1; i <= roundCount; i++) {
+    say(`round ${i} of ${roundCount}`);
+    rounds.push(await bench.round(ms));
+  }
+  say('receipts and streams that their clients leave');
+  const receipts = await bench.receipts();
+  const leaving = await bench.leaving();
+  const sample = await sampleExchange(site);
+  const resident = { before: memory, after: residentBytes(site.pid) };
+  const { requests } = bench;
+  await site.stop();
+  say('parts');
+  const parts = await measureParts({
+    load,
+    provider: mock.url,
+    ms,
+    request: sample.request,
+    answer: sample.response,
+  });
+  const figures = [
+    ...roundFigures(rounds, parts),
+    figure('upstream cancelled after the client leaves, p50', leaving.p50, {
+      unit: 'ms',
+      must: 100,
+      goal: 20,
+    }),
+    figure('receipt with proof, p50', receipts.p50, { unit: 'ms', must: 5, goal: 2 }),
+    figure('receipt with proof, p99', receipts.p99, { unit: 'ms' }),
+    ...(await ownFigures(sample)),
+    figure('ready without a model', readyMs / 1000, { unit: 's', must: 2, goal: 1 }),
+    figure('resident after warm-up', resident.before / MEBIBYTE, { unit: 'MiB', must: 250, goal: 150 }),
+    figure('resident at the end', resident.after / MEBIBYTE, { unit: 'MiB', must: 250, goal: 150 }),
+  ];
+  const disk = { before, after: measureDiskSync() };
+  return { machine, loadAfter: loadAverage(), disk, rounds, figures, parts, requests };
+}
+
+function roundFigures(rounds: readonly Round[], parts: readonly Part[]): readonly Figure[] {
+  const of = (read: (round: Round) => number): number => median(rounds.map(read));
+  const cpu = of((round) => round.cpu.closed);
+  const known = parts.reduce((sum, { many }) => sum + many, 0);
+  return [
+    figure(
+      'direct, requests/s',
+      of(({ direct }) => direct.perSecond),
+    ),
+    figure(
+      'through Sekisho, requests/s',
+      of(({ through }) => through.perSecond),
+    ),
+    figure(
+      'through / direct',
+      of(({ through, direct }) => through.perSecond / direct.perSecond),
+    ),
+    figure('CPU a request, as fast as it can', cpu, { unit: 'µs' }),
+    figure(
+      'CPU a request at 500/s',
+      of((round) => round.cpu.steady),
+      { unit: 'µs' },
+    ),
+    figure('CPU a request that the parts explain', (100 * known) / cpu, { unit: '%' }),
+    figure(
+      'added at 500/s, p50',
+      of(({ through, direct }) => through.steady.p50 - direct.steady.p50),
+      { unit: 'ms', must: 2, goal: 1 },
+    ),
+    figure(
+      'added at 500/s, p99',
+      of(({ through, direct }) => through.steady.p99 - direct.steady.p99),
+      { unit: 'ms', must: 10, goal: 5 },
+    ),
+    figure(
+      'first token of a stream, added p50',
+      of(({ through, direct }) => through.first.p50 - direct.first.p50),
+      { unit: 'ms', must: 3, goal: 1 },
+    ),
+  ];
+}
+
+async function ownFigures(sample: SampleExchange): Promise<readonly Figure[]> {
+  const { memoised, fresh } = policyDecisions();
+  const verify = await offlineVerify(sample);
+  return [
+    figure('durable ledger entries/s of a process', await durableEntries(ms), {
+      must: 10_000,
+      goal: 20_000,
+      atLeast: true,
+    }),
+    figure('receipt verified offline with both bodies, p50', verify.p50, { unit: 'ms', must: 1, goal: 0.3 }),
+    figure('policy decision memoised, p50', memoised.p50, { unit: 'µs', must: 10, goal: 3 }),
+    figure('policy decision not memoised, p50', fresh.p50, { unit: 'µs', must: 300, goal: 200 }),
+  ];
+}
+
+function figure(
+  what: string,
+  value: number,
+  more: Omit<Figure, 'what' | 'value' | 'unit'> & { unit?: string } = {},
+): Figure {
+  return { what, value, unit: '', ...more };
+}
+
+// Progress goes to people only.
+function say(what: string): void {
+  if (process.stderr.isTTY) console.error(`${what} ...`);
+}

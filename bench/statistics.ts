@@ -12,7 +12,9 @@ export function summarize(values: readonly number[]): Summary {
   return { count: values.length, p50: at(0.5), p99: at(0.99) };
 }
 
-/** `0.12 ms` */
-export function ms(value: number): string {
-  return `${value.toFixed(2)} ms`;
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1] ?? NaN, sorted[Math.floor(middle)] ?? NaN];
+  return (low + high) / 2;
 }
