@@ -5,26 +5,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readEnv } from '../core/env.ts';
-import { systemWorld } from '../core/world.ts';
-import type { CatalogueModel } from '../gateway/model/catalogue.ts';
-import { ModelStore } from '../gateway/model/store.ts';
+import { Fault } from '../core/fault.ts';
+import type { ModelDesk, ShownModel } from '../server/model-desk.ts';
 import { tinyGguf } from '../../test/support/tiny-gguf.ts';
 import type { Io } from './io.ts';
-import { modelCommand, type ModelPorts } from './model.ts';
+import { modelCommand } from './model.ts';
 
 const BYTES = tinyGguf();
 const SHA256 = createHash('sha256').update(BYTES).digest('hex');
-const TINY: CatalogueModel = {
+const TINY: ShownModel = {
   name: 'tiny',
   file: 'tiny.gguf',
   bytes: BYTES.length,
   sha256: SHA256,
   licence: 'MIT',
   origin: 'https://example.org/tiny',
-  places: [{ kind: 'https', url: 'https://example.org/tiny.gguf', hosts: ['example.org'], addresses: null }],
+  source: 'https://example.org/tiny.gguf',
+  stored: 0,
   toy: true,
+  path: '/models/tiny.gguf',
   note: { ja: '玩具', en: 'a toy' },
-  sampling: { temperature: 0, topP: 1 },
 };
 
 test('an imported model is recorded in the log, and listed with its digest and licence', async () => {
@@ -49,6 +49,12 @@ test('a pull shows progress on a terminal only', async () => {
     assert.equal(/\rtiny 50%/.test(desk.err()), terminal);
     assert.equal(desk.err() === '', !terminal);
   }
+});
+
+test('a site that runs on the data is named as the reason', async () => {
+  await using desk = await openDesk();
+  const busy = (): Promise<ModelDesk> => Promise.reject(new Fault('conflict', 'ledger.in_use', 'held'));
+  await assert.rejects(desk.runOpening(busy, 'pull', 'tiny'), { code: 'cli.site_running' });
 });
 
 test('wrong usage is told apart from failure', async () => {
@@ -96,25 +102,26 @@ async function openDesk(terminal = false) {
       clear();
       return modelCommand(args, io);
     },
-    runWith(ports: (models: string) => ModelPorts, ...args: string[]) {
+    runWith(desk: ModelDesk, ...args: string[]) {
       clear();
-      return modelCommand(args, io, () => Promise.resolve(ports(models)));
+      return modelCommand(args, io, () => Promise.resolve(desk));
+    },
+    runOpening(open: () => Promise<ModelDesk>, ...args: string[]) {
+      clear();
+      return modelCommand(args, io, open);
     },
     [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),
   };
 }
 
-function pulling(models: string): ModelPorts {
-  return {
-    store: new ModelStore(models),
-    world: systemWorld(),
-    async fetchArtifact(order) {
-      order.onProgress(BYTES.length / 2, BYTES.length);
-      await writeFile(order.path, BYTES);
-    },
-    fetchWheel: () => Promise.reject(new Error('no package index here')),
-    record: () => Promise.resolve(),
-    catalogue: [TINY],
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-}
+/** A desk whose one model is fetched in two pieces. */
+const pulling: ModelDesk = {
+  async pull(name, watch) {
+    if (name !== TINY.name) throw new Fault('missing', 'gateway.unknown_model', 'there is tiny');
+    watch.onProgress(TINY.bytes / 2, TINY.bytes);
+    watch.onProgress(TINY.bytes, TINY.bytes);
+    return TINY;
+  },
+  take: () => Promise.reject(new Error('not asked for')),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
