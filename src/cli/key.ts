@@ -39,8 +39,8 @@ export async function keyCommand(args: readonly string[], io: Io): Promise<numbe
   const [act, id] = positionals;
   const options: KeyOptions = { name: values.name, org: values.org, days: values.days, ...values };
   await using site = await connectSite(io.env);
-  if (act === 'new' && positionals.length === 1) return newKey(site, io, options);
-  if (act === 'list' && positionals.length === 1) return listKeys(site, io, options.json);
+  if (act === 'new' && positionals.length === 1) return await newKey(site, io, options);
+  if (act === 'list' && positionals.length === 1) return await listKeys(site, io, options.json);
   if (act === 'revoke' && id !== undefined) {
     await site.json({ method: 'DELETE', path: `/api/v1/keys/${encodeURIComponent(id)}` });
     return OK;

@@ -1,48 +1,73 @@
 import { readEnv, type Env } from '../core/env.ts';
 import { nearest } from '../core/nearest.ts';
 import { toFault } from '../core/fault.ts';
-import { ASK_HELP, askCommand } from './ask.ts';
-import { CONFIG_HELP, configCommand } from './config.ts';
-import { DOCTOR_HELP, doctorCommand } from './doctor.ts';
 import { FAILED, OK, say, USAGE, type Io, type Text } from './io.ts';
-import { KEY_HELP, keyCommand } from './key.ts';
-import { runLedger } from './ledger-run.ts';
-import { runModel } from './model-run.ts';
-import { RECEIPT_HELP, receiptCommand } from './receipt.ts';
-import { UP_HELP, upCommand } from './up.ts';
-import { runVerify } from './verify-run.ts';
+
+/** What a command's file gives; `help` is null for a command that answers --help by itself. */
+interface Loaded {
+  readonly run: (args: readonly string[], io: Io) => Promise<number>;
+  readonly help: Text | null;
+}
 
 interface Command {
-  readonly run: (args: readonly string[], io: Io) => Promise<number>;
-  /** Null for a command that answers --help by itself. */
-  readonly help: Text | null;
+  /** Each command loads what it needs and no more: most of them are done before a server would be read. */
+  readonly load: () => Promise<Loaded>;
   readonly summary: Text;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  up: { run: upCommand, help: UP_HELP, summary: { ja: 'サイトを動かす', en: 'run a site' } },
-  ask: { run: askCommand, help: ASK_HELP, summary: { ja: '一つ質問する', en: 'ask one question' } },
+  up: {
+    load: async () => import('./up.ts').then(({ upCommand, UP_HELP }) => ({ run: upCommand, help: UP_HELP })),
+    summary: { ja: 'サイトを動かす', en: 'run a site' },
+  },
+  ask: {
+    load: async () =>
+      import('./ask.ts').then(({ askCommand, ASK_HELP }) => ({ run: askCommand, help: ASK_HELP })),
+    summary: { ja: '一つ質問する', en: 'ask one question' },
+  },
   receipt: {
-    run: receiptCommand,
-    help: RECEIPT_HELP,
+    load: async () =>
+      import('./receipt.ts').then(({ receiptCommand, RECEIPT_HELP }) => ({
+        run: receiptCommand,
+        help: RECEIPT_HELP,
+      })),
     summary: { ja: '受領証を取り出す', en: 'fetch a receipt' },
   },
   verify: {
-    run: runVerify,
-    help: null,
+    load: async () => import('./verify-run.ts').then(({ runVerify }) => ({ run: runVerify, help: null })),
     summary: { ja: '受領証をオフラインで検証する', en: 'verify receipts offline' },
   },
-  ledger: { run: runLedger, help: null, summary: { ja: '台帳を検査する', en: 'check a log' } },
-  key: { run: keyCommand, help: KEY_HELP, summary: { ja: '呼び出し鍵を扱う', en: 'manage callers’ keys' } },
-  model: { run: runModel, help: null, summary: { ja: 'モデルを扱う', en: 'manage local models' } },
+  ledger: {
+    load: async () => import('./ledger-run.ts').then(({ runLedger }) => ({ run: runLedger, help: null })),
+    summary: { ja: '台帳を検査する', en: 'check a log' },
+  },
+  key: {
+    load: async () =>
+      import('./key.ts').then(({ keyCommand, KEY_HELP }) => ({ run: keyCommand, help: KEY_HELP })),
+    summary: { ja: '呼び出し鍵を扱う', en: 'manage callers’ keys' },
+  },
+  model: {
+    load: async () =>
+      import('./model.ts').then(({ modelCommand, MODEL_HELP }) => ({
+        run: async (args, io) => modelCommand(args, io),
+        help: MODEL_HELP,
+      })),
+    summary: { ja: 'モデルを扱う', en: 'manage local models' },
+  },
   doctor: {
-    run: doctorCommand,
-    help: DOCTOR_HELP,
+    load: async () =>
+      import('./doctor.ts').then(({ doctorCommand, DOCTOR_HELP }) => ({
+        run: doctorCommand,
+        help: DOCTOR_HELP,
+      })),
     summary: { ja: '不具合と直し方を示す', en: 'what is wrong, each with its fix' },
   },
   config: {
-    run: configCommand,
-    help: CONFIG_HELP,
+    load: async () =>
+      import('./config.ts').then(({ configCommand, CONFIG_HELP }) => ({
+        run: configCommand,
+        help: CONFIG_HELP,
+      })),
     summary: { ja: '設定を確かめる', en: 'check the configuration' },
   },
 };
@@ -66,14 +91,15 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) return unknownCommand(name, io);
-  if (command.help !== null && (rest.includes('--help') || rest.includes('-h'))) {
-    io.out(say(io, command.help));
+  const loaded = await command.load();
+  if (loaded.help !== null && (rest.includes('--help') || rest.includes('-h'))) {
+    io.out(say(io, loaded.help));
     return OK;
   }
-  return run(command, rest, io);
+  return run(loaded, rest, io);
 }
 
-async function run(command: Command, args: readonly string[], io: Io): Promise<number> {
+async function run(command: Loaded, args: readonly string[], io: Io): Promise<number> {
   try {
     return await command.run(args, io);
   } catch (thrown) {

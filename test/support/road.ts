@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { verifyReceipt, type Verdict } from '../../src/ledger/verify/index.ts';
 import { loopbackProvider, type GovernanceDrafts, type LoopbackProvider } from './governance.ts';
 import type { Provider } from './provider.ts';
@@ -100,9 +99,4 @@ export function leavesOf(
     decision: leaf(decision.entry),
     outcome: outcome === null ? null : leaf(outcome.entry),
   }));
-}
-
-/** Everything below DATA as text, to look for what must not be there. */
-export function textOf(file: string): string {
-  return readFileSync(file, 'latin1');
 }

@@ -1,3 +1,0 @@
-export async function runModel(): Promise<number> {
-  return 2;
-}
