@@ -106,8 +106,10 @@ export class Channel implements EndpointChannel, LaneOwner {
   }
 
   report(fault: Fault): void {
+    const endpoint = this.#target.name;
     const { guard } = fault.details;
-    if (typeof guard === 'string') this.#log.warn('egress.refused', { endpoint: this.#target.name, guard });
+    if (typeof guard === 'string') this.#log.warn('egress.refused', { endpoint, guard });
+    if (fault.code === 'egress.handler_failed') this.#log.error('egress.handler_failed', { endpoint });
   }
 
   async #grace(ms: number): Promise<void> {

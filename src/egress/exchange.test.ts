@@ -3,17 +3,8 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import {
-  BUNDLE,
-  PROMPT,
-  egressWithout,
-  heldWorld,
-  label,
-  network,
-  permit,
-  send,
-  until,
-} from '../../test/support/egress.ts';
+import { silentLog } from '../core/log.ts';
+import { BUNDLE, PROMPT, egressWithout, label, network, permit, send } from '../../test/support/egress.ts';
 import { httpSide, tcpSide } from '../../test/support/far-side.ts';
 import type { EgressHandler } from './types.ts';
 
@@ -299,92 +290,30 @@ test('a handler may resume at once, without starving the process', async () => {
   assert.deepEqual([received, empty], [body.length, 0]);
 });
 
-test('a handler that throws ends its exchange and nothing else', async () => {
+test('a handler that throws ends its exchange and nothing else, and the log says so', async () => {
   await using side = await httpSide((asked, reply) => {
     asked.resume();
     reply.end('{}');
   });
-  await using egress = egressWithout([]);
+  const { promise: logged, resolve: log } = Promise.withResolvers<string>();
+  await using egress = egressWithout([], { log: { ...silentLog, error: log } });
   const channel = egress.endpoint(network(side.port), BUNDLE);
+  const planted = (): void => {
+    throw new TypeError('planted');
+  };
   const fault = await new Promise<Error>((resolve) => {
-    const onHead = (): void => {
-      throw new TypeError('planted');
-    };
-    channel.dispatch(permit(), PROMPT, ignoring({ onHead, onError: resolve }));
+    channel.dispatch(permit(), PROMPT, ignoring({ onHead: planted, onError: resolve }));
   });
   assert.equal(label(fault), 'egress.handler_failed');
+  assert.equal(await logged, 'egress.handler_failed');
+  channel.dispatch(permit(), PROMPT, ignoring({ onEnd: planted, onError: () => assert.fail('ended well') }));
   assert.equal((await send(channel)).error, null);
 });
 
-test('retiring a bundle closes idle connections at once and running ones when their time is over', async () => {
-  const running: ServerResponse[] = [];
-  await using side = await httpSide((asked, reply) => {
-    asked.resume();
-    if (asked.url === '/idle') return void reply.end('{}');
-    reply.writeHead(200).write('data: 1\n\n');
-    running.push(reply);
-  });
-  const { world, wake } = heldWorld();
-  await using egress = egressWithout([], { world });
-  const channel = egress.endpoint(network(side.port), BUNDLE);
-  const streams = ['/finishes', '/cut'].map((path) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const ended = new Promise<string>((end) => {
-      channel.dispatch(
-        permit(),
-        { ...PROMPT, path },
-        ignoring({
-          onHead: () => resolve(),
-          onEnd: () => end('well'),
-          onError: (fault) => end(label(fault)),
-        }),
-      );
-    });
-    return { promise, ended };
-  });
-  await Promise.all(streams.map(({ promise }) => promise));
-  await send(channel, { path: '/idle' });
-  assert.equal(side.sockets.size, 3);
-
-  egress.retire(BUNDLE);
-  const [idle] = [...side.sockets].filter((socket) => !running.some((reply) => reply.socket === socket));
-  assert.ok(idle !== undefined);
-  await until(() => side.sockets.size === 2, idle, 'close');
-
-  running.find((reply) => reply.req.url === '/finishes')?.end();
-  assert.equal(await streams[0]?.ended, 'well');
-  wake();
-  assert.equal(await streams[1]?.ended, 'egress.interrupted');
-});
-
-test('a kept connection is not used under the bundle that replaced its own', async () => {
-  await using side = await httpSide((asked, reply) => {
-    asked.resume();
-    reply.end('{}');
-  });
-  await using egress = egressWithout(['permit']);
-  const facts = network(side.port);
-  const old = egress.endpoint(facts, BUNDLE);
-  assert.equal(egress.endpoint({ ...facts }, BUNDLE), old);
-  await send(old);
-  const fresh = egress.endpoint(facts, 'sha256:b2');
-  assert.notEqual(fresh, old);
-  await send(fresh);
-  assert.equal(side.connections(), 2);
-  assert.notEqual(egress.endpoint({ ...facts, addresses: ['127.0.0.1/32'] }, BUNDLE), old);
-});
-
-test('more exchanges than connections wait their turn', async () => {
-  await using side = await httpSide((asked, reply) => {
-    asked.resume();
-    setImmediate(() => reply.end('{}'));
-  });
-  await using egress = egressWithout([]);
-  const channel = egress.endpoint(network(side.port), BUNDLE);
-  const results = await Promise.all(Array.from({ length: 600 }, () => send(channel)));
-  assert.deepEqual(
-    results.filter((result) => result.error !== null),
-    [],
-  );
-  assert.ok(side.connections() <= 256);
+test('each refusal is logged by endpoint and guard', async () => {
+  const lines: unknown[] = [];
+  const warn = (...line: unknown[]): void => void lines.push(line);
+  await using egress = egressWithout([], { log: { ...silentLog, warn } });
+  await send(egress.endpoint(network(80), BUNDLE), { headers: { cookie: 'CANARY' } });
+  assert.deepEqual(lines, [['egress.refused', { endpoint: 'jp-a/m', guard: 'header' }]]);
 });

@@ -13,7 +13,7 @@ export interface LaneOwner {
   again(exchange: Exchange): void;
   /** The exchange is over and needs no lane any more. */
   gone(exchange: Exchange): void;
-  /** A fault is about to reach the handler. */
+  /** A fault is about to reach the handler, or was thrown by it. */
   report(fault: Fault): void;
 }
 
@@ -120,7 +120,12 @@ export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
     this.#over = true;
     const lane = this.#lane;
     if (lane !== null) this.#owner.release(lane);
-    this.#options.handler.onEnd();
+    try {
+      this.#options.handler.onEnd();
+    } catch (thrown) {
+      // The client would swallow it, and the exchange has already ended well.
+      this.#owner.report(toFault(thrown, 'egress.handler_failed'));
+    }
   }
 
   onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
