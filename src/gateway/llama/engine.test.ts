@@ -114,6 +114,26 @@ describe('an engine that dies', () => {
   });
 });
 
+describe('an engine that hangs', () => {
+  test('is killed when it does not let go of an aborted request', async () => {
+    const clock = {
+      ...WORLD.clock,
+      sleep: (ms: number, signal?: AbortSignal) => WORLD.clock.sleep(ms / 50, signal),
+    };
+    await using engine = new Engine({ ...options(), modelPath, world: { ...WORLD, clock } });
+    await ready(engine);
+    const stuck = engine.pid();
+    assert.ok(stuck !== null);
+    process.kill(stuck, 'SIGSTOP');
+    const stop = new AbortController();
+    const asked = say(engine, ['x'], { signal: stop.signal });
+    stop.abort();
+    await assert.rejects(asked);
+    await until(() => engine.pid() !== stuck && !alive(stuck));
+    await say(engine, ['y']);
+  });
+});
+
 describe('a model that is not there', () => {
   test('answers with the progress of its download', async () => {
     await using engine = new Engine({ ...options(), modelPath: null });

@@ -312,7 +312,7 @@ function unavailable(state: EngineState): Fault {
 function describe(state: EngineState): string {
   switch (state.kind) {
     case 'absent':
-      return 'it has not been fetched';
+      return 'it is not there yet';
     case 'downloading':
       return state.total > 0
         ? `${Math.floor((100 * state.done) / state.total)} % of it is fetched`
