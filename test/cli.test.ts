@@ -143,10 +143,10 @@ test('help is in the language of the locale, and wrong usage exits 2', async () 
   const commands = ['up', 'ask', 'receipt', 'verify', 'ledger', 'key', 'model', 'doctor', 'config'];
   const helps = await Promise.all(commands.map(async (command) => sekisho([command, '--help'])));
   for (const [i, help] of helps.entries()) {
-    assert.equal(help.code, 0, commands[i]);
-    assert.match(help.out, new RegExp(`sekisho ${commands[i]}`));
+    assert.equal(help.code, 0, help.err);
+    assert.match(help.out, new RegExp(`sekisho ${commands[i] ?? ''}`));
   }
-  for (const wrong of [
+  const wrong = [
     [],
     ['upp'],
     ['ask'],
@@ -154,9 +154,9 @@ test('help is in the language of the locale, and wrong usage exits 2', async () 
     ['receipt'],
     ['key', 'nonsense'],
     ['up', '--port', 'x'],
-  ]) {
-    const ran = await sekisho(wrong);
-    assert.equal(ran.code, 2, wrong.join(' '));
+  ];
+  for (const ran of await Promise.all(wrong.map(async (args) => sekisho(args)))) {
+    assert.equal(ran.code, 2, ran.err);
     assert.equal(ran.out, '');
   }
   assert.match((await sekisho(['recipt'])).err, /did you mean receipt\?/);

@@ -130,6 +130,7 @@ const BY_CODE: Readonly<Record<string, (fault: Fault) => SurfaceError>> = {
   'gateway.misdirected': plain(421, 'misdirected_request'),
   'gateway.model_unavailable': unavailable('model_unavailable'),
   'gateway.engine_died': unavailable('model_unavailable'),
+  'gateway.generation_failed': plain(502, 'provider_error'),
   'gateway.overloaded': unavailable('overloaded'),
   'policy.label': plain(400, 'invalid_request'),
 };

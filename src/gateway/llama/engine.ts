@@ -58,7 +58,7 @@ const PARALLEL = 2;
 const QUEUE_LIMIT = 16;
 const CONTEXT_SIZE = 4_096;
 /** What the OpenAI description says of a request that names neither. */
-const SAMPLING: Sampling = { temperature: 1, topP: 1 };
+const SAMPLING: Sampling = { temperature: 1, topP: 1, repeatPenalty: 1, maxTokens: null };
 const FIRST_BACKOFF = SECOND / 4;
 const LONGEST_BACKOFF = 30 * SECOND;
 /** An abort is obeyed within a slice of work; an engine that lets this pass hangs. */

@@ -74,7 +74,7 @@ export async function generateChat(
     emit({ kind: 'start', promptTokens: prompt.length });
     await readPrompt(sequence, prompt.slice(0, -1), signal);
     const before = sequence.tokenMeter.usedOutputTokens;
-    const limit = Math.min(job.maxTokens ?? room, room);
+    const limit = Math.min(job.maxTokens ?? loaded.sampling.maxTokens ?? room, room);
     const spent = (): number => sequence.tokenMeter.usedOutputTokens - before;
     const finish = await respond({ loaded, job, plan, grammar, sequence, limit, spent, emit, signal });
     return { finish, promptTokens: prompt.length, completionTokens: Math.min(spent(), limit) };
@@ -252,21 +252,23 @@ async function respond(run: Run): Promise<ChatResult['finish']> {
 }
 
 function samplingOf(job: ChatJob & { readonly seed: number }, sampling: Sampling) {
-  const penalised = job.presencePenalty !== 0 || job.frequencyPenalty !== 0;
+  const asked = job.presencePenalty !== 0 || job.frequencyPenalty !== 0;
+  const penalty = asked ? 1 : sampling.repeatPenalty;
   return {
     temperature: job.temperature ?? sampling.temperature,
     topP: job.topP ?? sampling.topP,
     topK: 0,
     seed: job.seed,
     // The engine's default penalises repetition unasked.
-    repeatPenalty: penalised
-      ? ({
-          penalty: 1,
-          lastTokens: 4_096,
-          presencePenalty: job.presencePenalty,
-          frequencyPenalty: job.frequencyPenalty,
-        } as const)
-      : (false as const),
+    repeatPenalty:
+      asked || penalty !== 1
+        ? ({
+            penalty,
+            lastTokens: asked ? 4_096 : 64,
+            presencePenalty: job.presencePenalty,
+            frequencyPenalty: job.frequencyPenalty,
+          } as const)
+        : (false as const),
   };
 }
 

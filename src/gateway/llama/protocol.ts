@@ -63,10 +63,14 @@ export interface EmbedResult {
   readonly promptTokens: number;
 }
 
-/** The sampling of a model whose request names none. */
+/** What a request gets that names nothing else. */
 export interface Sampling {
   readonly temperature: number;
+  /** Null: as many as the context holds. */
+  readonly maxTokens: number | null;
   readonly topP: number;
+  /** Divides the chance of what was just said; 1 is none. A small model circles without it. */
+  readonly repeatPenalty: number;
 }
 
 /** What the child is told when it starts. */

@@ -78,8 +78,8 @@ export const CATALOGUE: readonly CatalogueModel[] = [
       ja: '動作を確かめるための小さな玩具のモデルであり、答えは信頼できない。',
       en: 'A small toy model to see that everything works; its answers cannot be relied on.',
     },
-    // The makers' own recommendation for this model.
-    sampling: { temperature: 0.2, topP: 0.9 },
+    // The makers' recommendation for this model, and bounds for the circles that it runs in.
+    sampling: { temperature: 0.2, topP: 0.9, repeatPenalty: 1.1, maxTokens: 256 },
   },
 ];
 

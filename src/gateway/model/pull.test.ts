@@ -235,7 +235,7 @@ function tinyModel(places: readonly ModelPlace[]): CatalogueModel {
     places,
     toy: true,
     note: { ja: '玩具', en: 'a toy' },
-    sampling: { temperature: 0, topP: 1 },
+    sampling: { temperature: 0, topP: 1, repeatPenalty: 1, maxTokens: null },
   };
 }
 
