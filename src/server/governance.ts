@@ -1,4 +1,4 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { World } from '../core/world.ts';
 import { formatSigner, formatVkey, parseSigner, signerFromSeed } from '../ledger/note.ts';
@@ -39,13 +39,16 @@ async function firstSigner({ dataDir, world }: GovernanceOptions, site: string):
   if (stored !== null) return formatVkey(parseSigner(stored).vkey);
   const seed = world.random.bytes(SEED_BYTES);
   const signer = signerFromSeed(`${site}/policy`, seed);
-  const handle = await open(file, 'wx', 0o600);
+  // A start that is killed here leaves no half key under the name that the next start reads.
+  const draft = `${file}.new`;
+  const handle = await open(draft, 'w', 0o600);
   try {
     await handle.writeFile(`${formatSigner(signer, seed)}\n`);
     await handle.sync();
   } finally {
     await handle.close();
   }
+  await rename(draft, file);
   return formatVkey(signer.vkey);
 }
 

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../core/config.ts';
 import { Fault } from '../core/fault.ts';
@@ -122,6 +123,7 @@ function ledgerOptions(options: SiteOptions, site: string, database: Database): 
 async function usableDirectory(dataDir: string): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     const message = `cannot use the data directory ${dataDir}; give another with --data, or rights to this one`;
     throw new Fault('unavailable', 'server.data_unusable', message, { cause });
