@@ -7,8 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkLog } from '../src/ledger/check.ts';
 import { forEach, holdReceipt, LogMemory } from './support/crash.ts';
-import { loopbackProvider } from './support/governance.ts';
-import { drive } from './support/load.ts';
+import { askInTurn, chatOver, drive } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
 import { startProvider } from './support/provider.ts';
 import type { Provider } from './support/provider.ts';
@@ -24,7 +23,7 @@ const MAIN = path.join(ROOT, 'src', 'cli', 'main.ts');
 
 test('killed at 50 random moments under load, a site forgets nothing that it acknowledged', async (t) => {
   await using provider = await startProvider({ behaviour: { kind: 'drip', everyMs: 4 } });
-  const options = { root: temporary(t), ...governed(provider) };
+  const options = { root: temporary(t), ...chatOver(provider) };
   const known: Exchange[] = [];
   let memory: LogMemory | null = null;
   let startMs = 2_000;
@@ -49,7 +48,7 @@ test('killed at 50 random moments under load, a site forgets nothing that it ack
 
 test('an old copy of DATA is refused, the newest one is not, and without DATA a new log begins', async (t) => {
   await using provider = await startProvider();
-  const options = { root: temporary(t), ...governed(provider) };
+  const options = { root: temporary(t), ...chatOver(provider) };
   const data = path.join(options.root, 'data');
   const [old, newest] = [path.join(options.root, 'old'), path.join(options.root, 'newest')];
   const exchanges: Exchange[] = [];
@@ -82,20 +81,20 @@ test('an old copy of DATA is refused, the newest one is not, and without DATA a 
   rmSync(data, { recursive: true });
   await using clean = await startSite(options);
   assert.notEqual((await LogMemory.of(clean)).logId, memory.logId);
-  const [asked] = await ask(clean, 1);
+  const [asked] = await askInTurn(clean, 1);
   assert.equal(asked?.status, 200);
 });
 
 test('an old copy of DATA that starts, its anchor removed too, does not get past a client', async (t) => {
   await using provider = await startProvider();
-  const options = { root: temporary(t), ...governed(provider) };
+  const options = { root: temporary(t), ...chatOver(provider) };
   const [data, old] = [path.join(options.root, 'data'), path.join(options.root, 'old')];
   const first = await startSite(options);
   const memory = await LogMemory.of(first);
   await first.stop({ keep: true });
   cpSync(data, old, { recursive: true });
   const second = await startSite(options);
-  const acknowledged = await ask(second, 2);
+  const acknowledged = await askInTurn(second, 2);
   for (const one of acknowledged) await holdReceipt(second, memory, one.rid ?? '', one);
   await second.stop({ keep: true });
 
@@ -106,7 +105,7 @@ test('an old copy of DATA that starts, its anchor removed too, does not get past
   await assert.rejects(memory.hold(forgetful), /the log shrank from 5 to 1 leaves/);
   for (const one of acknowledged)
     await assert.rejects(holdReceipt(forgetful, memory, one.rid ?? '', one), /404 !== 200|no receipt/);
-  const others = await ask(forgetful, 3);
+  const others = await askInTurn(forgetful, 3);
   await assert.rejects(async () => {
     for (const one of others) await holdReceipt(forgetful, memory, one.rid ?? '', one);
     await memory.hold(forgetful);
@@ -161,7 +160,7 @@ interface Survivor {
 async function audit(t: TestContext, { site, memory, provider, known }: Survivor): Promise<void> {
   assert.equal((await site.call('/readyz')).status, 200);
   // The receipt of one more request takes a checkpoint over every leaf before it.
-  for (const one of await ask(site, 1)) await holdReceipt(site, memory, one.rid ?? '', one);
+  for (const one of await askInTurn(site, 1)) await holdReceipt(site, memory, one.rid ?? '', one);
   const leaves = await memory.leaves(site);
   const roads = new Map<string, Exchange | null>();
   const outcomes = new Set<number | undefined>();
@@ -192,25 +191,10 @@ async function audit(t: TestContext, { site, memory, provider, known }: Survivor
   t.diagnostic(`${known.length} acknowledged, ${leaves.length} leaves, outcomes: ${counted}`);
 }
 
-async function ask(site: Site, count: number): Promise<readonly Exchange[]> {
-  const exchanges: Exchange[] = [];
-  await drive(site, { concurrency: 1, count }, exchanges);
-  return exchanges;
-}
-
 /** The last few acknowledged, and some of all. */
 function sampleOf(known: readonly Exchange[]): readonly Exchange[] {
   const some = Array.from({ length: SAMPLE }, () => known[Math.floor(Math.random() * known.length)]);
   return [...known.slice(-SAMPLE), ...some].filter((one) => one !== undefined);
-}
-
-function governed(provider: Provider): Pick<SiteOptions, 'governance'> {
-  return {
-    governance: {
-      providers: [loopbackProvider({ id: 'near', url: provider.url, models: { scripted: 'c2' } })],
-      models: { chat: { from: [{ endpoint: 'near/scripted' }] } },
-    },
-  };
 }
 
 function temporary(t: TestContext): string {

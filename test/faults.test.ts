@@ -1,238 +1,243 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { loopbackProvider } from './support/governance.ts';
-import { validateReply } from './support/openai-schema.ts';
-import type { Behaviour, Misbehaviour } from './support/provider-behaviour.ts';
-import { startProvider, type Provider } from './support/provider.ts';
-import { chat, chatBody, leavesOf, receiptOf, verified, type Asked } from './support/road.ts';
-import { residentBytes, until } from './support/observe.ts';
-import { freePort, startSite, type Site } from './support/site.ts';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { decodeBatch, encodeBatch, SEGMENT_HEADER_BYTES } from '../src/ledger/segment.ts';
+import { verifyReceipt } from '../src/ledger/verify/index.ts';
+import { forEach, holdReceipt, LogMemory } from './support/crash.ts';
+import { askInTurn, chatOver, drive } from './support/load.ts';
+import type { Exchange } from './support/load.ts';
+import { startProvider } from './support/provider.ts';
+import type { Provider } from './support/provider.ts';
+import { startSite } from './support/site.ts';
+import type { Site, SiteOptions } from './support/site.ts';
 
-/** What the client gets and what the last outcome says. */
-interface Ending {
-  /** The reply's status; 200 for a stream that breaks after it began. */
-  readonly status: number;
-  readonly code: string;
-  readonly outcome: readonly [status: string, code: string, http: number | null];
-}
+const PLANTED_SITE = fileURLToPath(new URL('./support/planted-site.ts', import.meta.url));
+const MEGABYTE = 1 << 20;
+/** Two write-ahead segments, the database, and little else. */
+const SMALL_DISK = 'size=48m';
+const ADMIN_KEY = `sk-${'0'.repeat(8)}`;
 
-const SECONDS = 1000;
-const MEBIBYTE = 1024 * 1024;
-const TIMEOUT = 2;
-/** The timeout, the coarse timers that keep it, and a busy machine. */
-const BOUND = (TIMEOUT + 4) * SECONDS;
+test('a full disk: nothing is dispatched, nothing acknowledged is lost, and space brings service back', async (t) => {
+  await using provider = await startProvider();
+  const root = temporary(t);
+  await using site = await startSite({ ...onTmpfs(root, SMALL_DISK), ...chatOver(provider) });
+  // DATA as the site sees it: its disk is mounted for it alone.
+  const data = `/proc/${site.pid}/root${site.data}`;
+  const memory = await LogMemory.of(site);
+  const answered = await askInTurn(site, 4);
+  const denied = await denyUntilFull(site, path.join(data, 'filler'));
 
-const GARBAGE: Ending = {
-  status: 502,
-  code: 'provider_error',
-  outcome: ['provider-error', 'provider_error', 200],
-};
-const HEADLESS_GARBAGE: Ending = { ...GARBAGE, outcome: ['provider-error', 'provider_error', null] };
-const NONE_ANSWERED: Ending = {
-  status: 503,
-  code: 'no_eligible_endpoint',
-  outcome: ['interrupted', 'no_eligible_endpoint', null],
-};
-const BROKEN_STREAM: Ending = {
-  status: 200,
-  code: 'upstream_interrupted',
-  outcome: ['interrupted', 'upstream_interrupted', 200],
-};
+  const seen = provider.bytes;
+  const [refused] = await askInTurn(site, 1);
+  assert.equal(refused?.status, 503);
+  assert.match(refused.response.toString(), /"code":"evidence_unavailable"/);
+  assert.equal(refused.rid, null);
+  assert.equal(provider.bytes, seen);
+  assert.equal((await site.call('/readyz')).status, 503);
 
-const ENDINGS: Readonly<Record<Misbehaviour, { readonly plain: Ending; readonly streamed: Ending | null }>> =
-  {
-    garbage: { plain: GARBAGE, streamed: GARBAGE },
-    'wrong-shape': { plain: GARBAGE, streamed: GARBAGE },
-    'wrong-type': { plain: GARBAGE, streamed: GARBAGE },
-    'half-json': { plain: GARBAGE, streamed: GARBAGE },
-    'short-body': {
-      plain: { ...GARBAGE, outcome: ['interrupted', 'provider_error', 200] },
-      streamed: GARBAGE,
-    },
-    'half-stream': { plain: GARBAGE, streamed: BROKEN_STREAM },
-    'no-done': { plain: GARBAGE, streamed: BROKEN_STREAM },
-    'garbage-stream': { plain: GARBAGE, streamed: BROKEN_STREAM },
-    'error-event': { plain: GARBAGE, streamed: BROKEN_STREAM },
-    silence: { plain: NONE_ANSWERED, streamed: NONE_ANSWERED },
-    'silence-inside': { plain: GARBAGE, streamed: BROKEN_STREAM },
-    'huge-headers': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
-    gzip: { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
-    endless: { plain: GARBAGE, streamed: GARBAGE },
-    // A stream without end is what a client asked for, until it leaves.
-    'endless-stream': { plain: GARBAGE, streamed: null },
-    'close-before-head': { plain: NONE_ANSWERED, streamed: NONE_ANSWERED },
-    'not-http': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
+  rmSync(path.join(data, 'filler'));
+  answered.push(await askUntilServed(site));
+  assert.equal((await site.call('/readyz')).status, 200);
+  await forEach(answered, async (one) => void (await holdReceipt(site, memory, one.rid ?? '', one)));
+  await forEach(denied.slice(-50), async ({ rid, body, canary }) => {
+    const receipt = await site.call(`/v1/receipts/${rid}`);
+    const verdict = await verifyReceipt(
+      Buffer.from(receipt.text),
+      { vkeys: [memory.vkey] },
+      { request: body },
+    );
+    assert.deepEqual([verdict.verdict, verdict.state], ['valid', 'closed'], canary);
+  });
+  await memory.hold(site);
+});
+
+test('a torn end of the write-ahead log is cut, and all that was acknowledged is there', async (t) => {
+  await using provider = await startProvider();
+  const { options, memory, answered } = await killed(t, provider);
+  const { file, bytes, end, next } = writeAheadLog(options.root, memory);
+  const torn = encodeBatch(next.batch, next.index, [Buffer.from('{"kind":"decision"}')]);
+  bytes.set(torn.subarray(0, torn.length - 5), end);
+  writeFileSync(file, bytes);
+  await using site = await startSite(options);
+  assert.match(site.stderr(), /ledger\.torn_tail_cut/);
+  await memory.hold(site);
+  const all = [...answered, ...(await askInTurn(site, 2))];
+  await forEach(all, async (one) => void (await holdReceipt(site, memory, one.rid ?? '', one)));
+});
+
+test('a flipped byte amid the write-ahead log keeps the site from starting, and the file is named', async (t) => {
+  await using provider = await startProvider();
+  const { options, memory } = await killed(t, provider);
+  const { file, bytes } = writeAheadLog(options.root, memory);
+  const place = SEGMENT_HEADER_BYTES + 100;
+  bytes[place] = (bytes[place] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+  await assert.rejects(
+    startSite(options),
+    refusal(`${file}: the batch at offset ${SEGMENT_HEADER_BYTES} is damaged`),
+  );
+});
+
+test('a clock set back: nothing is dispatched until it has caught up', async (t) => {
+  await using provider = await startProvider();
+  await using site = await startSite({
+    root: temporary(t),
+    ...chatOver(provider),
+    program: PLANTED_SITE,
+    env: { PLANT: 'clock' },
+  });
+  assert.equal((await askInTurn(site, 1))[0]?.status, 200);
+  const seen = provider.bytes;
+  await setClock(site, /clock 3600000/);
+  const [refused] = await askInTurn(site, 1);
+  assert.equal(refused?.status, 503);
+  assert.match(refused.response.toString(), /"code":"evidence_unavailable"/);
+  assert.equal(provider.bytes, seen);
+  await setClock(site, /clock 0/);
+  assert.equal((await askInTurn(site, 1))[0]?.status, 200);
+});
+
+test('a second site on the same DATA is refused, and the first goes on', async (t) => {
+  await using provider = await startProvider();
+  const options = { root: temporary(t), ...chatOver(provider) };
+  await using site = await startSite(options);
+  await assert.rejects(startSite(options), refusal('another process holds'));
+  assert.equal((await askInTurn(site, 1))[0]?.status, 200);
+});
+
+test('a port in use is named', async (t) => {
+  await using provider = await startProvider();
+  const options = { root: temporary(t), ...chatOver(provider), port: provider.port };
+  await assert.rejects(startSite(options), refusal(`port ${provider.port} on 127.0.0.1 is in use`));
+});
+
+test('a data directory that cannot be written is named', async (t) => {
+  await using provider = await startProvider();
+  const root = temporary(t);
+  const starting = startSite({ ...onTmpfs(root, 'ro'), ...chatOver(provider) });
+  await assert.rejects(starting, refusal(`cannot use the data directory ${path.join(root, 'data')}`));
+});
+
+/** The start failed with exit 1, printed nothing on standard output and `message` on standard error. */
+function refusal(message: string): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof Error);
+    const [how, , out, , ...err] = error.message.split('\n');
+    assert.deepEqual([how, out], ['ended before it was ready: 1', '']);
+    assert.ok(err.join('\n').includes(message), error.message);
+    return true;
   };
-
-const STATUSES: readonly (readonly [Extract<Behaviour, { kind: 'status' }>, Ending])[] = [
-  [
-    { kind: 'status', status: 307, headers: { location: 'http://127.0.0.1:9/' } },
-    { status: 502, code: 'egress_denied', outcome: ['refused', 'redirect', null] },
-  ],
-  [
-    { kind: 'status', status: 400, body: '{"error":{"message":"CNRY"}}' },
-    { status: 400, code: 'provider_error', outcome: ['provider-error', 'provider_error', 400] },
-  ],
-  [
-    { kind: 'status', status: 500, body: 'CNRY' },
-    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 500] },
-  ],
-  [
-    { kind: 'status', status: 204 },
-    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 204] },
-  ],
-];
-
-/** Pieces of what the misbehaving provider says. */
-const ITS_WORDS = /CNRY|scripted status|maintenance|this is not JSON|\[\[\[|ESMTP|"world"/;
-
-let home: Provider;
-let site: Site;
-
-before(async () => {
-  home = await startProvider();
-  const closed = `http://127.0.0.1:${await freePort()}`;
-  const models = { m: 'c3' } as const;
-  const inOrder = (...ids: string[]): object => ({
-    from: ids.map((id) => ({ endpoint: `${id}/m`, weight: 1 })),
-    strategy: 'order',
-  });
-  site = await startSite({
-    config: { egress: { timeout: TIMEOUT } },
-    governance: {
-      providers: [
-        loopbackProvider({ id: 'home', url: home.url, models }),
-        loopbackProvider({ id: 'closed', url: closed, models }),
-        loopbackProvider({ id: 'shut', url: closed, models }),
-        loopbackProvider({
-          id: 'expired',
-          url: home.url,
-          models,
-          residency: { issued: '2026-01-01', expires: '2026-01-02' },
-        }),
-      ],
-      models: {
-        chat: inOrder('home'),
-        pair: inOrder('closed', 'home'),
-        down: inOrder('closed', 'shut'),
-        expired: inOrder('expired'),
-      },
-    },
-  });
-});
-
-after(async () => {
-  await site.stop();
-  await home.close();
-});
-
-for (const [kind, { plain, streamed }] of entries(ENDINGS)) {
-  test(`${kind} in place of a plain answer gives ${plain.code}`, async () =>
-    meets({ kind }, { stream: false, ending: plain }));
-  if (streamed !== null)
-    test(`${kind} in place of a stream gives ${streamed.code}`, async () =>
-      meets({ kind }, { stream: true, ending: streamed }));
 }
 
-for (const [behaviour, ending] of STATUSES)
-  for (const stream of [false, true])
-    test(`status ${behaviour.status}, asked ${stream ? 'for a stream' : 'plainly'}, gives ${ending.code}`, async () =>
-      meets(behaviour, { stream, ending }));
-
-async function meets(
-  behaviour: Behaviour,
-  { stream, ending }: { stream: boolean; ending: Ending },
-): Promise<void> {
-  home.behave(behaviour);
-  const begun = performance.now();
-  const asked = await chat(site, chatBody('one two three four', { stream }));
-  assert.ok(performance.now() - begun < BOUND, 'the time is bounded');
-  assert.equal(asked.status, ending.status, asked.text);
-  const error = errorOf(asked, ending.status === 200);
-  assert.equal(error.code, ending.code, asked.text);
-  assert.doesNotMatch(asked.text, ITS_WORDS);
-  assert.doesNotMatch(asked.text, /\[DONE\]/);
-  assert.equal(asked.headers.get('sekisho-endpoint'), 'home/m');
-  const [leaves] = leavesOf(await receiptOf(site, asked));
-  const { status, code, http, attempts } = leaves?.outcome ?? {};
-  assert.deepEqual([status, code, http, attempts], [...ending.outcome, 1]);
-  const verdict = await verified(site, asked);
-  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
-  await until(() => home.open <= 1, 'no socket to the provider is left over');
+/** A site whose DATA is a disk of its own, which ends with it. */
+function onTmpfs(root: string, options: string): SiteOptions {
+  const data = path.join(root, 'data');
+  mkdirSync(data, { recursive: true });
+  const mount = 'mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@"';
+  const spaces = process.getuid?.() === 0 ? '-m' : '-rm';
+  return {
+    root,
+    wrap: ['unshare', spaces, 'sh', '-c', mount, data, options],
+    env: { SEKISHO_ADMIN_KEY: ADMIN_KEY },
+  };
 }
 
-/** The error of a plain reply, or the event that ends a stream in place of its normal end. */
-function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
-  assert.equal(asked.broken, false);
-  const last = inStream
-    ? asked.text
-        .trimEnd()
-        .split('\n\n')
-        .at(-1)
-        ?.replace(/^data: /, '')
-    : asked.text;
-  const parsed: unknown = JSON.parse(last ?? '');
-  assert.deepEqual(validateReply('ErrorResponse', parsed), []);
-  return Object(Object(parsed)['error']);
-}
-
-test('an answer without end costs a bounded amount of memory', async () => {
-  const before = residentBytes(site.pid);
-  for (let i = 0; i < 3; i++) {
-    home.behave({ kind: 'endless' });
-    assert.equal((await chat(site, chatBody('hello'))).status, 502);
+/** Fills the disk, and what was allocated before it was full, with denials. */
+async function denyUntilFull(site: Site, filler: string): Promise<readonly Exchange[]> {
+  const denied: Exchange[] = [];
+  const file = openSync(filler, 'w');
+  try {
+    for (let round = 0; round < 20; round++) {
+      fill(file);
+      const some: Exchange[] = [];
+      await drive(site, { concurrency: 16, count: 256, headers: { 'sekisho-label': 'c3' } }, some);
+      denied.push(...some.filter(({ status }) => status === 403));
+      if (some.some(({ status }) => status === 503)) return denied;
+    }
+  } finally {
+    closeSync(file);
   }
-  assert.ok(residentBytes(site.pid, 'peak') - before < 192 * MEBIBYTE, 'the peak is bounded');
-});
+  throw new Error(`the disk never became full: ${denied.length} requests were recorded`);
+}
 
-test('a closed endpoint is followed by the next, each with its own decision', async () => {
-  const asked = await chat(site, chatBody('hello').replace('"chat"', '"pair"'));
-  assert.equal(asked.status, 200, asked.text);
-  assert.equal(asked.headers.get('sekisho-endpoint'), 'home/m');
-  const receipt = await receiptOf(site, asked);
-  const leaves = leavesOf(receipt);
-  const indices = (JSON.parse(receipt) as { attempts: { decision: { index: number } }[] }).attempts;
-  assert.deepEqual(
-    leaves.map(({ decision }) => [decision['attempt'], decision['prev'], Object(decision['to']).endpoint]),
-    [
-      [1, null, 'closed/m'],
-      [2, indices[0]?.decision.index, 'home/m'],
-    ],
-  );
-  const outcomes = leaves.map(({ outcome }) => outcome ?? {});
-  assert.deepEqual(
-    outcomes.map(({ status, http, attempts }) => [status, http, attempts]),
-    [
-      ['not-sent', null, undefined],
-      ['ok', 200, 2],
-    ],
-  );
-  assert.deepEqual([outcomes[0]?.['in'], outcomes[0]?.['out']], [0, 0]);
-  const verdict = await verified(site, asked);
-  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
-});
+function fill(file: number): void {
+  for (const size of [MEGABYTE, 4096]) {
+    try {
+      for (;;) writeSync(file, Buffer.alloc(size));
+    } catch (error) {
+      assert.ok(error instanceof Error && 'code' in error);
+      assert.equal(error.code, 'ENOSPC');
+    }
+  }
+}
 
-test('when every endpoint is closed the reply names those that were tried', async () => {
-  const asked = await chat(site, chatBody('hello').replace('"chat"', '"down"'));
-  assert.equal(asked.status, 503);
-  const { error } = JSON.parse(asked.text) as { error: { code: string; innererror: unknown } };
-  assert.deepEqual(error.innererror, { tried: ['closed/m', 'shut/m'] });
-  assert.match(asked.headers.get('retry-after') ?? '', /^\d+$/);
-  const verdict = await verified(site, asked);
-  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
-});
+async function askUntilServed(site: Site): Promise<Exchange> {
+  for (let round = 0; round < 100; round++) {
+    const [exchange] = await askInTurn(site, 1);
+    if (exchange?.status === 200) return exchange;
+    await delay(100);
+  }
+  throw new Error('not served again although there is space');
+}
 
-test('an endpoint whose facts have expired is denied', async () => {
-  const seen = home.requests.length;
-  const asked = await chat(site, chatBody('hello').replace('"chat"', '"expired"'));
-  assert.equal(asked.status, 403, asked.text);
-  assert.equal(JSON.parse(asked.text).error.code, 'residency_policy_violation');
-  assert.equal(home.requests.length, seen);
-  const [leaves] = leavesOf(await receiptOf(site, asked));
-  assert.deepEqual([leaves?.decision['effect'], leaves?.decision['to']], ['deny', null]);
-});
+async function setClock(site: Site, told: RegExp): Promise<void> {
+  process.kill(site.pid, 'SIGUSR2');
+  while (!told.test(site.stderr())) await delay(10);
+}
 
-function entries<K extends string, V>(record: Readonly<Record<K, V>>): readonly (readonly [K, V])[] {
-  // The record's type is closed, so that its keys are exactly K.
-  return Object.entries(record) as [K, V][];
+interface Killed {
+  readonly options: SiteOptions & { readonly root: string };
+  readonly memory: LogMemory;
+  readonly answered: readonly Exchange[];
+}
+
+async function killed(t: TestContext, provider: Provider): Promise<Killed> {
+  const options = { root: temporary(t), ...chatOver(provider) };
+  const site = await startSite(options);
+  const memory = await LogMemory.of(site);
+  const answered = await askInTurn(site, 4);
+  await site.kill('SIGKILL');
+  return { options, memory, answered };
+}
+
+/** The last segment of a site that is not running, and where its batches end. */
+function writeAheadLog(
+  root: string,
+  { logId }: LogMemory,
+): { file: string; bytes: Buffer; end: number; next: { batch: number; index: number } } {
+  const folder = path.join(root, 'data', 'ledger', logId, 'wal');
+  const name =
+    readdirSync(folder)
+      .filter((one) => one.endsWith('.wal'))
+      .toSorted()
+      .at(-1) ?? '';
+  const file = path.join(folder, name);
+  const bytes = readFileSync(file);
+  let [end, next] = [SEGMENT_HEADER_BYTES, { batch: 0, index: 0 }];
+  for (let found = decodeBatch(bytes, end); found !== null; found = decodeBatch(bytes, end)) {
+    end = found.end;
+    next = { batch: found.batch + 1, index: found.firstIndex + found.entries.length };
+  }
+  return { file, bytes, end, next };
+}
+
+function temporary(t: TestContext): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'sekisho-faults-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }

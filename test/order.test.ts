@@ -4,16 +4,16 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { encodeBatch } from '../src/ledger/segment.ts';
-import { loopbackProvider } from './support/governance.ts';
-import { drive } from './support/load.ts';
+import { chatOver, drive } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
 import { startProvider } from './support/provider.ts';
 import { startSite } from './support/site.ts';
-import { ROOT } from './support/source.ts';
 import { orderViolations, TRACER } from './support/strace.ts';
 import type { TracedRun } from './support/strace.ts';
 
+const PLANTED_SITE = fileURLToPath(new URL('./support/planted-site.ts', import.meta.url));
 const REQUESTS = 200;
 const CONCURRENCY = 16;
 
@@ -170,7 +170,7 @@ function planted(plant: string): {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
 } {
-  return { program: path.join(ROOT, 'test', 'support', 'planted-site.ts'), env: { PLANT: plant } };
+  return { program: PLANTED_SITE, env: { PLANT: plant } };
 }
 
 async function traceSite(
@@ -183,10 +183,7 @@ async function traceSite(
   const file = path.join(folder, 'trace');
   await using provider = await startProvider();
   const site = await startSite({
-    governance: {
-      providers: [loopbackProvider({ id: 'near', url: provider.url, models: { scripted: 'c2' } })],
-      models: { chat: { from: [{ endpoint: 'near/scripted' }] } },
-    },
+    ...chatOver(provider),
     wrap: [...TRACER, '-o', file],
     ...how,
   });

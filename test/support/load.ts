@@ -1,3 +1,16 @@
+import { loopbackProvider } from './governance.ts';
+import type { GovernanceDrafts } from './governance.ts';
+
+/** The drafts of a site whose model `chat` is answered by one provider, for labels up to c2. */
+export function chatOver(provider: { readonly url: string }): { readonly governance: GovernanceDrafts } {
+  return {
+    governance: {
+      providers: [loopbackProvider({ id: 'near', url: provider.url, models: { scripted: 'c2' } })],
+      models: { chat: { from: [{ endpoint: 'near/scripted' }] } },
+    },
+  };
+}
+
 /** One request of a load, as far as its client has got with it. */
 export interface Exchange {
   /** Stands in the prompt and in no other request. */
@@ -44,6 +57,16 @@ export async function drive(
     }
   };
   await Promise.all(Array.from({ length: load.concurrency }, worker));
+}
+
+/** Asks `count` questions one after the other. */
+export async function askInTurn(
+  site: { readonly url: string; readonly adminKey: string },
+  count: number,
+): Promise<Exchange[]> {
+  const exchanges: Exchange[] = [];
+  await drive(site, { concurrency: 1, count }, exchanges);
+  return exchanges;
 }
 
 let made = 0;
