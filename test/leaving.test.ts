@@ -17,18 +17,18 @@ const EXIT_MS = 10_000;
 const CANCEL_MS = 100;
 const HOST = 'sekisho.bank.example';
 
+// What was started is ended also when a later start fails.
+const held = new AsyncDisposableStack();
 let home: Provider;
 let site: Site;
 
 before(async () => {
-  home = await startProvider();
+  home = held.use(await startProvider());
   site = await startSite({ governance: oneModel([{ id: 'home', provider: home }]), config: { server: {} } });
+  held.defer(async () => void (await site.stop()));
 });
 
-after(async () => {
-  await site.stop();
-  await home.close();
-});
+after(async () => held.disposeAsync());
 
 test('when the client leaves before a plain answer, the provider is left within 100 ms', async () => {
   const took: number[] = [];

@@ -12,14 +12,16 @@ import { startProvider, type Provider } from './support/provider.ts';
 import { leavesOf } from './support/road.ts';
 import { freePort, startSite, type Site } from './support/site.ts';
 
+// What was started is ended also when a later start fails.
+const held = new AsyncDisposableStack();
 let home: Provider;
 let abroad: Provider;
 let site: Site;
-const clients: readonly OfficialClient[] = [nodeClient(), pythonClient()];
+const clients: readonly OfficialClient[] = [held.use(nodeClient()), held.use(pythonClient())];
 
 before(async () => {
-  home = await startProvider();
-  abroad = await startProvider({ host: '127.0.0.2' });
+  home = held.use(await startProvider());
+  abroad = held.use(await startProvider({ host: '127.0.0.2' }));
   const closed = `http://127.0.0.1:${await freePort()}`;
   const models = { m: 'c3' } as const;
   const only = (endpoint: string): object => ({ from: [{ endpoint, weight: 1 }] });
@@ -50,14 +52,10 @@ before(async () => {
       },
     },
   });
+  held.defer(async () => void (await site.stop()));
 });
 
-after(async () => {
-  for (const client of clients) client[Symbol.dispose]();
-  await site.stop();
-  await home.close();
-  await abroad.close();
-});
+after(async () => held.disposeAsync());
 
 for (const client of clients)
   for (const row of ROWS)
@@ -238,6 +236,18 @@ for (const row of RAW_ROWS)
     assert.doesNotMatch(body, /CNRY/);
     assert.equal(home.connections, seen);
   });
+
+test('what a caller mistyped is said back, but not at any length', async () => {
+  const name = 'n'.repeat(1024 * 1024);
+  const body = Buffer.from(
+    JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'hello' }], [name]: 1 }),
+  );
+  const reply = await raw({ method: 'POST', path: '/v1/chat/completions', body });
+  assert.equal(reply.status, 400);
+  const { code, param } = JSON.parse(reply.body).error as Record<string, string>;
+  assert.deepEqual([code, param], ['unsupported_parameter', `${'n'.repeat(512)}…`]);
+  assert.ok(reply.body.length < 2048);
+});
 
 test('HEAD is answered as GET, without the body', async () => {
   const got = await raw({ method: 'GET', path: '/v1/models' });

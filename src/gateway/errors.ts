@@ -14,12 +14,23 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 
 const NO_RETRY = { 'x-should-retry': 'false' };
 const MS = 1000;
+const MAX_SHOWN = 512;
 
 /** The body that the official clients read: `{"error":{message,type,param,code,innererror}}`. */
 export function errorBody(error: SurfaceError): Buffer {
   const { message, code, param = null, innererror } = error;
-  const shown = { message, type: errorType(error.status), param, code };
+  const shown = {
+    message: short(message),
+    type: errorType(error.status),
+    param: param && short(param),
+    code,
+  };
   return Buffer.from(JSON.stringify({ error: innererror === undefined ? shown : { ...shown, innererror } }));
+}
+
+// Messages name what the caller mistyped, whose length is the caller's choice.
+function short(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
 /** The event that takes the place of a broken stream's normal end. */

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { loopbackProvider } from './support/governance.ts';
+import { validateReply } from './support/openai-schema.ts';
+import type { Behaviour, Misbehaviour } from './support/provider-behaviour.ts';
+import { startProvider, type Provider } from './support/provider.ts';
+import { chat, chatBody, leavesOf, receiptOf, verified, type Asked } from './support/road.ts';
+import { residentBytes, until } from './support/observe.ts';
+import { freePort, startSite, type Site } from './support/site.ts';
+
+/** What the client gets and what the last outcome says. */
+interface Ending {
+  /** The reply's status; 200 for a stream that breaks after it began. */
+  readonly status: number;
+  readonly code: string;
+  readonly outcome: readonly [status: string, code: string, http: number | null];
+}
+
+const SECONDS = 1000;
+const MEBIBYTE = 1024 * 1024;
+const TIMEOUT = 2;
+/** The timeout, the coarse timers that keep it, and a busy machine. */
+const BOUND = (TIMEOUT + 4) * SECONDS;
+
+const GARBAGE: Ending = {
+  status: 502,
+  code: 'provider_error',
+  outcome: ['provider-error', 'provider_error', 200],
+};
+const HEADLESS_GARBAGE: Ending = { ...GARBAGE, outcome: ['provider-error', 'provider_error', null] };
+const NONE_ANSWERED: Ending = {
+  status: 503,
+  code: 'no_eligible_endpoint',
+  outcome: ['interrupted', 'no_eligible_endpoint', null],
+};
+const BROKEN_STREAM: Ending = {
+  status: 200,
+  code: 'upstream_interrupted',
+  outcome: ['interrupted', 'upstream_interrupted', 200],
+};
+
+const ENDINGS: Readonly<Record<Misbehaviour, { readonly plain: Ending; readonly streamed: Ending | null }>> =
+  {
+    garbage: { plain: GARBAGE, streamed: GARBAGE },
+    'wrong-shape': { plain: GARBAGE, streamed: GARBAGE },
+    'wrong-type': { plain: GARBAGE, streamed: GARBAGE },
+    'half-json': { plain: GARBAGE, streamed: GARBAGE },
+    'short-body': {
+      plain: { ...GARBAGE, outcome: ['interrupted', 'provider_error', 200] },
+      streamed: GARBAGE,
+    },
+    'half-stream': { plain: GARBAGE, streamed: BROKEN_STREAM },
+    'no-done': { plain: GARBAGE, streamed: BROKEN_STREAM },
+    'garbage-stream': { plain: GARBAGE, streamed: BROKEN_STREAM },
+    'error-event': { plain: GARBAGE, streamed: BROKEN_STREAM },
+    silence: { plain: NONE_ANSWERED, streamed: NONE_ANSWERED },
+    'silence-inside': { plain: GARBAGE, streamed: BROKEN_STREAM },
+    'huge-headers': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
+    gzip: { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
+    endless: { plain: GARBAGE, streamed: GARBAGE },
+    // A stream without end is what a client asked for, until it leaves.
+    'endless-stream': { plain: GARBAGE, streamed: null },
+    'close-before-head': { plain: NONE_ANSWERED, streamed: NONE_ANSWERED },
+    'not-http': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
+  };
+
+const STATUSES: readonly (readonly [Extract<Behaviour, { kind: 'status' }>, Ending])[] = [
+  [
+    { kind: 'status', status: 307, headers: { location: 'http://127.0.0.1:9/' } },
+    { status: 502, code: 'egress_denied', outcome: ['refused', 'redirect', null] },
+  ],
+  [
+    { kind: 'status', status: 400, body: '{"error":{"message":"CNRY"}}' },
+    { status: 400, code: 'provider_error', outcome: ['provider-error', 'provider_error', 400] },
+  ],
+  [
+    { kind: 'status', status: 500, body: 'CNRY' },
+    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 500] },
+  ],
+  [
+    { kind: 'status', status: 204 },
+    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 204] },
+  ],
+];
+
+/** Pieces of what the misbehaving provider says. */
+const ITS_WORDS = /CNRY|scripted status|maintenance|this is not JSON|\[\[\[|ESMTP|"world"/;
+
+// What was started is ended also when a later start fails.
+const held = new AsyncDisposableStack();
+let home: Provider;
+let site: Site;
+
+before(async () => {
+  home = held.use(await startProvider());
+  const closed = `http://127.0.0.1:${await freePort()}`;
+  const models = { m: 'c3' } as const;
+  const inOrder = (...ids: string[]): object => ({
+    from: ids.map((id) => ({ endpoint: `${id}/m`, weight: 1 })),
+    strategy: 'order',
+  });
+  site = await startSite({
+    config: { egress: { timeout: TIMEOUT } },
+    governance: {
+      providers: [
+        loopbackProvider({ id: 'home', url: home.url, models }),
+        loopbackProvider({ id: 'closed', url: closed, models }),
+        loopbackProvider({ id: 'shut', url: closed, models }),
+        loopbackProvider({
+          id: 'expired',
+          url: home.url,
+          models,
+          residency: { issued: '2026-01-01', expires: '2026-01-02' },
+        }),
+      ],
+      models: {
+        chat: inOrder('home'),
+        pair: inOrder('closed', 'home'),
+        down: inOrder('closed', 'shut'),
+        expired: inOrder('expired'),
+      },
+    },
+  });
+  held.defer(async () => void (await site.stop()));
+});
+
+after(async () => held.disposeAsync());
+
+for (const [kind, { plain, streamed }] of entries(ENDINGS)) {
+  test(`${kind} in place of a plain answer gives ${plain.code}`, async () =>
+    meets({ kind }, { stream: false, ending: plain }));
+  if (streamed !== null)
+    test(`${kind} in place of a stream gives ${streamed.code}`, async () =>
+      meets({ kind }, { stream: true, ending: streamed }));
+}
+
+for (const [behaviour, ending] of STATUSES)
+  for (const stream of [false, true])
+    test(`status ${behaviour.status}, asked ${stream ? 'for a stream' : 'plainly'}, gives ${ending.code}`, async () =>
+      meets(behaviour, { stream, ending }));
+
+async function meets(
+  behaviour: Behaviour,
+  { stream, ending }: { stream: boolean; ending: Ending },
+): Promise<void> {
+  home.behave(behaviour);
+  const begun = performance.now();
+  const asked = await chat(site, chatBody('one two three four', { stream }));
+  assert.ok(performance.now() - begun < BOUND, 'the time is bounded');
+  assert.equal(asked.status, ending.status, asked.text);
+  const error = errorOf(asked, ending.status === 200);
+  assert.equal(error.code, ending.code, asked.text);
+  assert.doesNotMatch(asked.text, ITS_WORDS);
+  assert.doesNotMatch(asked.text, /\[DONE\]/);
+  assert.equal(asked.headers.get('sekisho-endpoint'), 'home/m');
+  const [leaves] = leavesOf(await receiptOf(site, asked));
+  const { status, code, http, attempts } = leaves?.outcome ?? {};
+  assert.deepEqual([status, code, http, attempts], [...ending.outcome, 1]);
+  const verdict = await verified(site, asked);
+  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
+  await until(() => home.open <= 1, 'no socket to the provider is left over');
+}
+
+/** The error of a plain reply, or the event that ends a stream in place of its normal end. */
+function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
+  assert.equal(asked.broken, false);
+  const last = inStream
+    ? asked.text
+        .trimEnd()
+        .split('\n\n')
+        .at(-1)
+        ?.replace(/^data: /, '')
+    : asked.text;
+  const parsed: unknown = JSON.parse(last ?? '');
+  assert.deepEqual(validateReply('ErrorResponse', parsed), []);
+  return Object(Object(parsed)['error']);
+}
+
+test('an answer without end costs a bounded amount of memory', async () => {
+  const before = residentBytes(site.pid);
+  for (let i = 0; i < 3; i++) {
+    home.behave({ kind: 'endless' });
+    assert.equal((await chat(site, chatBody('hello'))).status, 502);
+  }
+  assert.ok(residentBytes(site.pid, 'peak') - before < 192 * MEBIBYTE, 'the peak is bounded');
+});
+
+test('a closed endpoint is followed by the next, each with its own decision', async () => {
+  const asked = await chat(site, chatBody('hello').replace('"chat"', '"pair"'));
+  assert.equal(asked.status, 200, asked.text);
+  assert.equal(asked.headers.get('sekisho-endpoint'), 'home/m');
+  const receipt = await receiptOf(site, asked);
+  const leaves = leavesOf(receipt);
+  const indices = (JSON.parse(receipt) as { attempts: { decision: { index: number } }[] }).attempts;
+  assert.deepEqual(
+    leaves.map(({ decision }) => [decision['attempt'], decision['prev'], Object(decision['to']).endpoint]),
+    [
+      [1, null, 'closed/m'],
+      [2, indices[0]?.decision.index, 'home/m'],
+    ],
+  );
+  const outcomes = leaves.map(({ outcome }) => outcome ?? {});
+  assert.deepEqual(
+    outcomes.map(({ status, http, attempts }) => [status, http, attempts]),
+    [
+      ['not-sent', null, undefined],
+      ['ok', 200, 2],
+    ],
+  );
+  assert.deepEqual([outcomes[0]?.['in'], outcomes[0]?.['out']], [0, 0]);
+  const verdict = await verified(site, asked);
+  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
+});
+
+test('when every endpoint is closed the reply names those that were tried', async () => {
+  const asked = await chat(site, chatBody('hello').replace('"chat"', '"down"'));
+  assert.equal(asked.status, 503);
+  const { error } = JSON.parse(asked.text) as { error: { code: string; innererror: unknown } };
+  assert.deepEqual(error.innererror, { tried: ['closed/m', 'shut/m'] });
+  assert.match(asked.headers.get('retry-after') ?? '', /^\d+$/);
+  const verdict = await verified(site, asked);
+  assert.deepEqual([verdict.exit, verdict.state], [0, 'closed'], verdict.reasons.join());
+});
+
+test('an endpoint whose facts have expired is denied', async () => {
+  const seen = home.requests.length;
+  const asked = await chat(site, chatBody('hello').replace('"chat"', '"expired"'));
+  assert.equal(asked.status, 403, asked.text);
+  assert.equal(JSON.parse(asked.text).error.code, 'residency_policy_violation');
+  assert.equal(home.requests.length, seen);
+  const [leaves] = leavesOf(await receiptOf(site, asked));
+  assert.deepEqual([leaves?.decision['effect'], leaves?.decision['to']], ['deny', null]);
+});
+
+function entries<K extends string, V>(record: Readonly<Record<K, V>>): readonly (readonly [K, V])[] {
+  // The record's type is closed, so that its keys are exactly K.
+  return Object.entries(record) as [K, V][];
+}
