@@ -29,14 +29,15 @@ def chat(client, case):
     if not arguments.get("stream"):
         reply = client.chat.completions.with_raw_response.create(**arguments)
         return {"receipt": reply.headers.get("sekisho-receipt"), "reply": dumped(reply.parse())}
-    chunks = []
+    opened = client.chat.completions.with_raw_response.create(**arguments)
+    result = {"receipt": opened.headers.get("sekisho-receipt"), "chunks": []}
     try:
-        with client.chat.completions.with_raw_response.create(**arguments).parse() as stream:
+        with opened.parse() as stream:
             for chunk in stream:
-                chunks.append(dumped(chunk))
+                result["chunks"].append(dumped(chunk))
     except openai.APIError as error:
-        return {"chunks": chunks, "error": described(error)}
-    return {"chunks": chunks}
+        result["error"] = described(error)
+    return result
 
 
 def models(client, _):

@@ -81,14 +81,15 @@ async function chatNode(client: OpenAI, asked: ClientCase): Promise<ClientResult
       .withResponse();
     return { receipt: response.headers.get('sekisho-receipt'), reply: plain(data) };
   }
+  const { data, response } = await client.chat.completions.create({ ...body, stream: true }).withResponse();
+  const receipt = response.headers.get('sekisho-receipt');
   const chunks: unknown[] = [];
   try {
-    for await (const chunk of await client.chat.completions.create({ ...body, stream: true }))
-      chunks.push(chunk);
+    for await (const chunk of data) chunks.push(chunk);
   } catch (thrown) {
-    return { chunks, error: described(thrown) };
+    return { receipt, chunks, error: described(thrown) };
   }
-  return { chunks };
+  return { receipt, chunks };
 }
 
 type ChatParameters = OpenAI.Chat.ChatCompletionCreateParams;
