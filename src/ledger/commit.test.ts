@@ -111,6 +111,15 @@ function nextTurn(): Promise<void> {
   });
 }
 
+test('appends of several tasks of one turn share a sync', async () => {
+  await using log = await bench();
+  const appended = [log.append('a')];
+  for (let task = 0; task < 10; task++) await Promise.resolve();
+  appended.push(log.append('b'));
+  await Promise.all(appended);
+  assert.equal(log.held.syncs, 1);
+});
+
 test('nothing is acknowledged before its sync returned', async () => {
   await using log = await bench();
   log.held.hold();

@@ -24,17 +24,17 @@ export type LeafFacts =
 export function readLeaf(entry: Buffer): LeafFacts {
   const leaf = members(parse(entry));
   const t = integer(leaf, 't');
-  const kind = leaf.get('kind');
+  const { kind } = leaf;
   if (kind !== 'decision' && kind !== 'outcome') return { kind: 'site', id: text(leaf, 'id'), t };
   const road = { rid: text(leaf, 'rid'), attempt: integer(leaf, 'attempt'), t };
-  const committed = members(leaf.get('c'));
-  if (kind === 'decision') {
-    const hasRequest = typeof committed.get('req') === 'string';
-    return { kind, ...road, allowed: leaf.get('effect') === 'allow', hasRequest };
-  }
-  const attempts = leaf.has('attempts') ? integer(leaf, 'attempts') : null;
-  return { kind, ...road, attempts, hasResponse: typeof committed.get('res') === 'string' };
+  const { req, res } = members(leaf['c']);
+  if (kind === 'decision')
+    return { kind, ...road, allowed: leaf['effect'] === 'allow', hasRequest: typeof req === 'string' };
+  const attempts = leaf['attempts'] === undefined ? null : integer(leaf, 'attempts');
+  return { kind, ...road, attempts, hasResponse: typeof res === 'string' };
 }
+
+type Members = Readonly<Record<string, unknown>>;
 
 function parse(entry: Buffer): unknown {
   try {
@@ -44,19 +44,23 @@ function parse(entry: Buffer): unknown {
   }
 }
 
-function members(value: unknown): Map<string, unknown> {
-  if (typeof value === 'object' && value !== null) return new Map(Object.entries(value));
+function members(value: unknown): Members {
+  if (isMembers(value)) return value;
   throw new Fault('invalid', 'ledger.bad_leaf', 'a leaf is a JSON object');
 }
 
-function integer(leaf: ReadonlyMap<string, unknown>, name: string): number {
-  const value = leaf.get(name);
+function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null;
+}
+
+function integer(leaf: Members, name: string): number {
+  const value = leaf[name];
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new Fault('invalid', 'ledger.bad_leaf', `a leaf has an integer "${name}"`);
 }
 
-function text(leaf: ReadonlyMap<string, unknown>, name: string): string {
-  const value = leaf.get(name);
+function text(leaf: Members, name: string): string {
+  const value = leaf[name];
   if (typeof value === 'string') return value;
   throw new Fault('invalid', 'ledger.bad_leaf', `a leaf has a text "${name}"`);
 }

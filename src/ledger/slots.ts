@@ -120,8 +120,8 @@ export class SlotFile implements AsyncDisposable {
   }
 
   async #writeAll(): Promise<void> {
-    // What is added in the same turn shares the first sync.
-    await Promise.resolve();
+    // What is added in the same turn of the event loop shares the first sync.
+    await endOfTurn();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
@@ -160,6 +160,12 @@ export class SlotFile implements AsyncDisposable {
     await this.#file.datasync();
     this.#capacity += GROWTH_SLOTS;
   }
+}
+
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function contiguous(batch: readonly Waiting[]): Waiting[][] {
