@@ -43,7 +43,7 @@ async function measure(): Promise<Report> {
   const readyMs = performance.now() - begun;
   const bench = new SiteBench(load, mock.url, site);
   say('warming up');
-  await bench.round(ms / 4);
+  await bench.warmUp(ms);
   const memory = residentBytes(site.pid);
   const rounds: Round[] = [];
   for (let i = 1; i <= roundCount; i++) {

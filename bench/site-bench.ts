@@ -7,6 +7,8 @@ import type { Round } from './report.ts';
 import type { Summary } from './statistics.ts';
 
 const CONNECTIONS = 32;
+const WARM_UP_REQUESTS = 10_000;
+const WARM_UP_STRETCHES = 4;
 const STEADY_PER_SECOND = 500;
 const STREAMS_PER_SECOND = 100;
 const RECEIPTS = 300;
@@ -41,6 +43,14 @@ export class SiteBench {
     this.#provider = provider;
     this.#direct = { origin: provider, key: 'none', model: 'fast' };
     this.#through = { origin: site.url, key: site.adminKey, model: 'chat' };
+  }
+
+  /** Runs until the code of every process is compiled, at most a few stretches. */
+  async warmUp(stretch: number): Promise<void> {
+    const job = { kind: 'closed', connections: CONNECTIONS, ms: stretch } as const;
+    await this.#load.run({ ...job, target: this.#direct });
+    for (let i = 0; i < WARM_UP_STRETCHES && this.requests < WARM_UP_REQUESTS; i++)
+      await this.#cpu({ ...job, target: this.#through });
   }
 
   async round(stretch: number): Promise<Round> {
