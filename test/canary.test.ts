@@ -94,10 +94,12 @@ async function everyKindOfRequest(): Promise<readonly string[]> {
     if (asked.headers.has('sekisho-receipt')) assert.deepEqual(found(await receiptOf(site, asked)), []);
     errors.push(JSON.stringify([...asked.headers].filter(([name]) => name !== 'sekisho-request-id')));
   };
+  const spoken = { 'x-words': word('answer'), 'retry-after': word('answer'), 'x-request-id': word('answer') };
   const behaviours: readonly Behaviour[] = [
     { kind: 'answer' },
     { kind: 'status', status: 400, body: JSON.stringify({ error: { message: word('answer') } }) },
-    { kind: 'status', status: 500, body: word('answer') },
+    { kind: 'status', status: 500, body: word('answer'), headers: spoken },
+    { kind: 'status', status: 429, body: word('answer'), headers: spoken },
     { kind: 'status', status: 307, headers: { location: `http://127.0.0.1:9/${word('answer')}` } },
     { kind: 'garbage' },
     { kind: 'half-stream' },

@@ -17,6 +17,13 @@ export interface Failure {
   readonly mayTryNext: boolean;
 }
 
+// What a provider says beside a hint stays with it; RFC 9110 section 10.2.3 has seconds or a date.
+const RETRY_HEADERS: readonly (readonly [string, RegExp])[] = [
+  ['retry-after', /^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)$/],
+  ['retry-after-ms', /^\d{1,12}(\.\d{1,9})?$/],
+  ['x-should-retry', /^(true|false)$/],
+];
+
 /** A provider's answer that is not the one asked for. `headers` are the provider's. */
 export function refusedByProvider(
   endpoint: string,
@@ -24,9 +31,9 @@ export function refusedByProvider(
   headers: Readonly<Record<string, string>>,
 ): Failure {
   const retry: Record<string, string> = {};
-  for (const name of ['retry-after', 'retry-after-ms', 'x-should-retry']) {
+  for (const [name, form] of RETRY_HEADERS) {
     const value = headers[name];
-    if (value !== undefined) retry[name] = value;
+    if (value !== undefined && form.test(value)) retry[name] = value;
   }
   return failure('provider-error', providerError(endpoint, http, retry));
 }
