@@ -21,6 +21,7 @@ import { verifyReceipt } from '../src/ledger/verify/index.ts';
 import { forEach, holdReceipt, LogMemory } from './support/crash.ts';
 import { askInTurn, chatOver, drive } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
+import { nodeClient, pythonClient, type OfficialClient } from './support/clients.ts';
 import { startProvider } from './support/provider.ts';
 import type { Provider } from './support/provider.ts';
 import { startSite } from './support/site.ts';
@@ -107,6 +108,7 @@ test('a clock set back: nothing is dispatched until it has caught up', async (t)
   const [refused] = await askInTurn(site, 1);
   assert.equal(refused?.status, 503);
   assert.match(refused.response.toString(), /"code":"evidence_unavailable"/);
+  for (const client of [nodeClient(), pythonClient()]) await refusesEvidence(t, client, site);
   assert.equal(provider.bytes, seen);
   await setClock(site, /clock 0/);
   assert.equal((await askInTurn(site, 1))[0]?.status, 200);
@@ -193,6 +195,25 @@ async function askUntilServed(site: Site): Promise<Exchange> {
     await delay(100);
   }
   throw new Error('not served again although there is space');
+}
+
+// Left to retry as it likes, a client must not: the reply says that it would be in vain.
+async function refusesEvidence(t: TestContext, client: OfficialClient, site: Site): Promise<void> {
+  t.after(() => client[Symbol.dispose]());
+  const { error } = await client.ask({
+    key: site.adminKey,
+    url: `${site.url}/v1`,
+    do: 'chat',
+    arguments: { model: 'chat', messages: [{ role: 'user', content: 'hello' }] },
+    headers: {},
+    retries: null,
+    fill: 0,
+  });
+  assert.deepEqual(
+    [error?.type, error?.status, error?.code],
+    ['InternalServerError', 503, 'evidence_unavailable'],
+  );
+  assert.deepEqual(error?.retry, { 'x-should-retry': 'false' });
 }
 
 async function setClock(site: Site, told: RegExp): Promise<void> {
