@@ -184,3 +184,9 @@ test('the description, health and readiness are there, and metrics need an opera
   assert.match((await site.call('/metrics')).text, /^sekisho_ledger_entries \d+$/m);
   assert.equal((await site.call('/metrics', { headers: { authorization: '' } })).status, 401);
 });
+
+test('a data directory where nothing can be made is named at once', async () => {
+  const ran = await sekisho(['up', '--data', '/proc/nowhere/data', '--port', '0']);
+  assert.equal(ran.code, 1);
+  assert.match(ran.err, /cannot use the data directory \/proc\/nowhere\/data/);
+});

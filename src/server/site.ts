@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../core/config.ts';
@@ -122,10 +122,19 @@ function ledgerOptions(options: SiteOptions, site: string, database: Database): 
 
 async function usableDirectory(dataDir: string): Promise<void> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dataDir);
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     const message = `cannot use the data directory ${dataDir}; give another with --data, or rights to this one`;
     throw new Fault('unavailable', 'server.data_unusable', message, { cause });
   }
+}
+
+// Parents first, each by itself: Node's recursive mkdir never ends where a parent exists and takes no entries.
+async function makeDirectory(directory: string): Promise<void> {
+  if (existsSync(directory)) return;
+  await makeDirectory(path.dirname(directory));
+  await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
+    if (!existsSync(directory)) throw cause;
+  });
 }
