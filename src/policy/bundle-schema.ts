@@ -23,6 +23,8 @@ export const posture = z.enum(['public', 'private', 'disconnected']);
 export const sku = z.enum(['standard', 'datazone', 'global']);
 /** The grounds of APPI article 28 on which personal data may be handled at the endpoint. */
 export const legalBasis = z.enum(['domestic', 'not-provision', 'consent', 'art28-equivalent', 'designated']);
+/** How the service was agreed on; terms that were only accepted by a click cannot be negotiated. */
+export const contract = z.enum(['negotiated', 'click-through', 'own']);
 export const strategy = z.enum(STRATEGIES);
 export const text = z.string().min(1).max(MAX_TEXT);
 export const count = z.int().min(0);
@@ -57,6 +59,8 @@ const record = z.strictObject({
   certifications: z.array(text).max(64),
   evidence: z.array(z.strictObject({ document: text, digest, expires: count })).max(64),
   legalBasis: legalBasis.nullable(),
+  // A bundle that was signed before the fact existed keeps its bytes; absent is unknown.
+  contract: contract.nullable().exactOptional(),
   issued: count,
   expires: count,
   // Only the implicit record is self-declared, and that one is never written down.

@@ -2,6 +2,8 @@ import { z } from 'zod';
 
 import { Fault } from '../core/fault.ts';
 import {
+  approvalRule,
+  contract,
   count,
   country,
   digest,
@@ -82,6 +84,7 @@ const residency = z.strictObject({
   certifications: z.array(text).default([]),
   evidence: z.array(z.strictObject({ document: text, digest, expires: instant })).default([]),
   legalBasis: known(legalBasis),
+  contract: known(contract),
   issued: instant,
   expires: instant,
 });

@@ -46,7 +46,11 @@ async function loadTests(folder: string, file: string): Promise<PolicyTest[]> {
   return parseStrict(testsDraft, await yaml(folder, file), file);
 }
 
-async function loadPack(name: string): Promise<Record<string, string>> {
+/**
+ * The policies of a pack that comes with the program, by id.
+ * @throws Fault kind `invalid` code `policy.draft` when there is none of that name.
+ */
+export async function loadPack(name: string): Promise<Record<string, string>> {
   const shipped = await readdir(PACKS_URL);
   if (!shipped.includes(name)) {
     const meant = nearest(name, shipped);

@@ -19,6 +19,7 @@ const unknown = {
   training: null,
   abuseReview: null,
   legalBasis: null,
+  contract: null,
 };
 const evidence = [{ document: 'd', digest: `sha256:${'0'.repeat(64)}`, expires: AT + 1 }];
 const variations: Variation[] = [{}, { record: null }, { record: unknown }, { record: { evidence } }];

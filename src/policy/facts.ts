@@ -65,6 +65,7 @@ function endpointFacts(endpoint: Endpoint, now: number): EntityJson['attrs'] {
           abuseReview: record.abuseReview,
           posture: record.posture,
           legalBasis: record.legalBasis,
+          contract: record.contract ?? null,
         })),
   };
 }

@@ -38,7 +38,7 @@ export function loadPolicySet(bundle: Bundle, hash: string): PolicySet {
 }
 
 /** Every policy of a bundle by the id that decisions name: `<pack>/<id>` for packs, `<id>` for the site's own. */
-function policiesOf(bundle: Bundle): Record<string, string> {
+export function policiesOf(bundle: Bundle): Record<string, string> {
   const policies = Object.entries(bundle.policies);
   for (const pack of bundle.site.packs)
     for (const [id, text] of Object.entries(bundle.packs[pack]?.policies ?? {}))

@@ -33,6 +33,7 @@ export function implicitRecord(site: SiteFacts): ResidencyRecord {
     certifications: [],
     evidence: [],
     legalBasis: 'domestic',
+    contract: 'own',
     issued: 0,
     expires: NEVER,
     selfDeclared: true,

@@ -38,6 +38,8 @@ export interface ResidencyRecord {
     readonly expires: number;
   }[];
   readonly legalBasis: string | null;
+  /** How the service was agreed on; `own` when the organisation runs it itself. Absent in bundles that predate it. */
+  readonly contract?: 'negotiated' | 'click-through' | 'own' | null;
   /** ms since 1970. */
   readonly issued: number;
   readonly expires: number;

@@ -36,6 +36,7 @@ export const domesticRecord: ResidencyRecord = {
   certifications: ['ISMAP'],
   evidence: [],
   legalBasis: 'domestic',
+  contract: 'negotiated',
   issued: AT - 30 * DAY,
   expires: AT + 30 * DAY,
   selfDeclared: false,
