@@ -13,6 +13,8 @@ export interface Route<Q extends z.ZodType = z.ZodType, B extends z.ZodType = z.
   readonly query: Q;
   /** Null for requests without a body. */
   readonly body: B | null;
+  /** The body is UTF-8 text of at most so many bytes instead of JSON. */
+  readonly text?: { readonly maxBytes: number };
   /** The JSON reply, or null when `produces` names another media type. */
   readonly reply: z.ZodType | null;
   readonly produces: string;

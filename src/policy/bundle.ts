@@ -7,6 +7,9 @@ import { checkReferences } from './bundle-check.ts';
 import { draftFault, parseStrict } from './strict-parse.ts';
 import type { Bundle, Drafts, Signers } from './types.ts';
 
+/** What about a bundle cannot be used, for those who must tell one refusal from another. */
+export type BundleFlaw = 'size' | 'form' | 'schema' | 'members' | 'digest' | 'reference';
+
 /** Larger ones are refused before they are parsed. */
 export const MAX_BUNDLE_BYTES = 4 * 1024 * 1024;
 
@@ -54,42 +57,55 @@ export function bundleHash(bundle: Bundle): string {
  */
 export function parseBundle(bytes: Uint8Array): Bundle {
   const value = parseCanonical(bytes);
-  const bundle = parseStrict(bundleSchema, value, WHERE);
+  const bundle = shaped(value);
   // Nothing of the bytes may be passed over: what was signed is what runs.
-  if (!encodeBundle(bundle).equals(bytes)) throw unusable('it holds members that are not read');
+  if (!encodeBundle(bundle).equals(bytes)) throw unusable('members', 'it holds members that are not read');
   for (const [part, expected] of Object.entries(digestParts(bundle)))
-    if (bundle.digests[part] !== expected) throw unusable(`the digest of ${part} does not match its content`);
+    if (bundle.digests[part] !== expected) throw unusable('digest', `the digest of ${part} does not match its content`);
   if (Object.keys(bundle.digests).length !== Object.keys(digestParts(bundle)).length)
-    throw unusable('digests name a part that is not there');
+    throw unusable('digest', 'digests name a part that is not there');
   return checked(bundle);
 }
 
 function checked(bundle: Bundle): Bundle {
   const problems = checkReferences(bundle);
-  if (problems.length > 0) throw draftFault(WHERE, problems);
+  if (problems.length > 0) throw withFlaw(draftFault(WHERE, problems), 'reference');
   return deepFreeze(bundle);
 }
 
 function parseCanonical(bytes: Uint8Array): unknown {
   // bytes are attacker-controlled
-  if (bytes.length > MAX_BUNDLE_BYTES) throw unusable(`expected at most ${MAX_BUNDLE_BYTES} bytes`);
+  if (bytes.length > MAX_BUNDLE_BYTES) throw unusable('size', `expected at most ${MAX_BUNDLE_BYTES} bytes`);
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     const value: Json = JSON.parse(text);
     if (canonicalJson(value) === text) return value;
   } catch (cause) {
-    throw unusable('expected canonical JSON', cause);
+    throw unusable('form', 'expected canonical JSON', cause);
   }
-  throw unusable('expected canonical JSON (RFC 8785), found another spelling');
+  throw unusable('form', 'expected canonical JSON (RFC 8785), found another spelling');
 }
 
-function unusable(problem: string, cause?: unknown): Fault {
-  return new Fault(
-    'invalid',
-    'policy.bundle',
-    `unusable bundle: ${problem}`,
-    cause === undefined ? {} : { cause },
-  );
+function shaped(value: unknown): Bundle {
+  try {
+    return parseStrict(bundleSchema, value, WHERE);
+  } catch (cause) {
+    throw withFlaw(cause, 'schema');
+  }
+}
+
+function unusable(flaw: BundleFlaw, problem: string, cause?: unknown): Fault {
+  const options = cause === undefined ? {} : { cause };
+  return new Fault('invalid', 'policy.bundle', `unusable bundle: ${problem}`, {
+    details: { flaw },
+    ...options,
+  });
+}
+
+function withFlaw(thrown: unknown, flaw: BundleFlaw): unknown {
+  if (!(thrown instanceof Fault)) return thrown;
+  const { kind, code, message, details } = thrown;
+  return new Fault(kind, code, message, { details: { ...details, flaw }, cause: thrown });
 }
 
 /** `part: digest` for every part that a person edits as one file or folder. */

@@ -49,7 +49,7 @@ async function run(options: AppOptions, bound: BoundRoute, context: Context): Pr
   const input = {
     params: paramsOf(route, context),
     query: parsed(route.query, context.req.query(), 'query'),
-    body: route.body === null ? undefined : parsed(route.body, await jsonBody(context), 'body'),
+    body: route.body === null ? undefined : parsed(route.body, await bodyOf(route, context), 'body'),
     caller,
     header: (name: string) => context.req.header(name) ?? null,
     signal: context.req.raw.signal,
@@ -74,22 +74,43 @@ function respond(route: Route, reply: RouteReply): Response {
   return new Response(new Uint8Array(reply.content.bytes), { status, headers });
 }
 
-async function jsonBody(context: Context): Promise<unknown> {
-  if (context.req.header('content-encoding') !== undefined) {
-    throw new Fault('invalid', 'gateway.unsupported_encoding', 'send the body without content-encoding');
-  }
-  if (Number(context.req.header('content-length') ?? Number.NaN) > MAX_BODY_BYTES) throw tooLarge();
-  const bytes = await context.req.arrayBuffer();
-  if (bytes.byteLength > MAX_BODY_BYTES) throw tooLarge();
+async function bodyOf({ text }: Route, context: Context): Promise<unknown> {
+  const bytes = await boundedBody(context, text?.maxBytes ?? MAX_BODY_BYTES);
+  const decoded = decodedBody(bytes);
+  if (text !== undefined) return decoded;
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(decoded);
   } catch (cause) {
     throw new Fault('invalid', 'server.body', 'the body is not valid JSON in UTF-8', { cause });
   }
 }
 
-function tooLarge(): Fault {
-  return new Fault('invalid', 'gateway.request_too_large', `the body is larger than ${MAX_BODY_BYTES} bytes`);
+// A body without a length says how long it is only when it ends, so it is counted as it comes.
+async function boundedBody(context: Context, maxBytes: number): Promise<Buffer> {
+  if (context.req.header('content-encoding') !== undefined) {
+    throw new Fault('invalid', 'gateway.unsupported_encoding', 'send the body without content-encoding');
+  }
+  if (Number(context.req.header('content-length') ?? Number.NaN) > maxBytes) throw tooLarge(maxBytes);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of context.req.raw.body ?? []) {
+    length += chunk.byteLength;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function decodedBody(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Fault('invalid', 'server.body', 'the body is not valid UTF-8', { cause });
+  }
+}
+
+function tooLarge(maxBytes: number): Fault {
+  return new Fault('invalid', 'gateway.request_too_large', `the body is larger than ${maxBytes} bytes`);
 }
 
 function parsed(schema: z.ZodType, value: unknown, where: string): unknown {

@@ -5,6 +5,7 @@ import { CATALOGUE } from '../gateway/model/catalogue.ts';
 import { importModel } from '../gateway/model/import.ts';
 import { pullModel } from '../gateway/model/pull.ts';
 import { ModelStore, type StoredModel } from '../gateway/model/store.ts';
+import type { Posture } from '../policy/types.ts';
 import { pullPorts } from './model-source.ts';
 import { openSite } from './site.ts';
 import { defaultAnchorDir, modelsDir, resolveConfig, type StartFlags } from './start.ts';
@@ -41,7 +42,7 @@ export async function openModelDesk(env: Env, flags: StartFlags): Promise<ModelD
   const anchorDir = config.ledger.anchor ?? defaultAnchorDir(env);
   const site = await openSite({ config, dataDir, anchorDir, modelsDir: dir, env, world, log: silentLog });
   const { egress, ledger, policy } = site;
-  const { posture } = policy.bundle.site;
+  const posture = (): Posture => policy.bundle.site.posture;
   const ports = pullPorts({ egress, ledger, world, env, posture, modelsDir: dir });
   return {
     pull: async (name, watch) => shown(await pullModel(name, { ...ports, ...watch })),

@@ -14,7 +14,8 @@ export interface ModelSourceOptions {
   readonly ledger: Ledger;
   readonly world: World;
   readonly env: Env;
-  readonly posture: Posture;
+  /** Of the running bundle, asked at every fetch. */
+  readonly posture: () => Posture;
   readonly modelsDir: string;
 }
 
@@ -36,7 +37,7 @@ export function pullPorts(options: ModelSourceOptions): Omit<PullOptions, 'signa
         ...order,
         indexUrl: null,
         environment: { PATH: env.searchPath ?? undefined, HOME: env.home ?? undefined },
-        posture,
+        posture: posture(),
       }),
     record: artifactRecorder(options),
   };

@@ -24,6 +24,8 @@ export interface SurfaceOptions {
   readonly authenticate: (headers: Incoming['headers']) => Caller | null;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Resolves once the running bundle decides again after a change. */
+  readonly settled: () => Promise<void>;
 }
 
 /** The request paths that skip the router of the other routes: each request here is hot. */
@@ -70,7 +72,7 @@ async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
   try {
     const exchange = await admit(options, route, incoming);
     options.metrics.count('sekisho_requests_total', { route: route.name });
-    await route.handle(options.gateway, exchange);
+    await handle(options, route, exchange);
   } catch (thrown) {
     const fault = toFault(thrown);
     if (fault.code === 'server.client_left') return;
@@ -85,6 +87,19 @@ async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
       'content-length': String(body.length),
     });
     reply.end(body);
+  }
+}
+
+// A bundle that stopped deciding between a request's decision and its leaf has decided nothing: it is decided again.
+async function handle(options: SurfaceOptions, route: SurfaceRoute, exchange: Exchange): Promise<void> {
+  for (;;) {
+    try {
+      await route.handle(options.gateway, exchange);
+      return;
+    } catch (thrown) {
+      if (toFault(thrown).code !== 'crossing.bundle_changed') throw thrown;
+      await options.settled();
+    }
   }
 }
 
