@@ -41,10 +41,12 @@ test('guard literal: taken out, an odd writing reaches the address', async () =>
 
 test('guard literal: the one plain writing is good when the record lists it', async () => {
   assert.equal(await outcome({ url: 'http://127.0.0.2:8000', hosts: ['127.0.0.2'] }), 'nothing');
-  assert.equal(
-    await outcome({ url: 'http://[::1]:8000', hosts: ['::1'], addresses: ['::1/128'] }),
-    'nothing',
-  );
+  for (const host of ['::1', '[::1]'])
+    assert.equal(
+      await outcome({ url: 'http://[::1]:8000', hosts: [host], addresses: ['::1/128'] }),
+      'nothing',
+      host,
+    );
 });
 
 for (const url of [
@@ -128,6 +130,8 @@ test('facts that cannot be read are refused', async () => {
     { proxy: 'http://proxy.test:8080/path' },
     { proxy: 'socks5://proxy.test:1080' },
     { proxy: 'http://proxy.test' },
+    { proxy: 'https://proxy.test:3128' },
+    { addresses: ['203.0.113.5/24'] },
   ])
     assert.equal(await outcome({ ...https, ...bad }), 'egress.invalid_network', JSON.stringify(bad));
 });

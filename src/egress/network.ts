@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { listsHost, parseProxy, plainHost } from '../core/provider-place.ts';
 import { LOOPBACK, parsePrefixes } from './address.ts';
 import type { Prefixes } from './address.ts';
 import type { Guards } from './guards.ts';
@@ -72,7 +73,7 @@ function readPlace(text: string, hosts: readonly string[], guards: Guards): Plac
   if (url.username !== '' || url.password !== '') throw refusal('host', 'a user name in the address');
   const host = plainHost(url.hostname);
   if (isIP(host) !== 0 && guards.on('literal')) requireListedLiteral(text, url, hosts);
-  if (!hosts.some((listed) => sameHost(listed, host)) && guards.on('host'))
+  if (!listsHost(hosts, url.hostname) && guards.on('host'))
     throw refusal('host', `${host} is not among the record's hosts`);
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   return { secure, host, port, origin: url.origin };
@@ -92,18 +93,8 @@ function readUrl(text: string): URL {
 function requireListedLiteral(text: string, url: URL, hosts: readonly string[]): void {
   const written = /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1];
   const plain = written === url.host || written === `${url.hostname}:${url.protocol === 'https:' ? 443 : 80}`;
-  if (!plain || !hosts.includes(plainHost(url.hostname)))
+  if (!plain || !listsHost(hosts, url.hostname))
     throw refusal('literal', `the address ${url.hostname} is not among the record's hosts`);
-}
-
-function sameHost(listed: string, host: string): boolean {
-  if (listed.toLowerCase() === host) return true;
-  const text = `https://${isIP(listed) === 6 ? `[${listed}]` : listed}`;
-  return URL.canParse(text) && plainHost(new URL(text).hostname) === host;
-}
-
-function plainHost(hostname: string): string {
-  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname.replace(/\.$/, '');
 }
 
 function isLoopbackName(host: string): boolean {
@@ -117,12 +108,11 @@ function readPin(text: string): string {
 
 function readProxy(text: string | null, secure: boolean): Target['proxy'] {
   if (text === null) return null;
-  const url = readUrl(text);
-  if (url.protocol !== 'http:' || url.username !== '' || url.pathname !== '/' || url.port === '')
-    throw invalidNetwork('expected a proxy as http://host:port');
+  const proxy = parseProxy(text);
+  if (proxy === null) throw invalidNetwork('expected a proxy as http://host:port');
   // Through a proxy only the certificate speaks for the far side.
   if (!secure) throw refusal('proxy', 'a proxy carries https only');
-  return { host: plainHost(url.hostname), port: Number(url.port) };
+  return proxy;
 }
 
 function requireIdentity(target: Target, guards: Guards): void {

@@ -28,6 +28,14 @@ test('accepts two pins, or an issuer, or plain http on loopback', () => {
   );
 });
 
+test('an IPv6 host is listed with or without its brackets, and in its one spelling', () => {
+  const facts = (host: string): ProviderNetwork => ({ ...loopback, hosts: [host], addresses: ['::1/128'] });
+  for (const host of ['[::1]', '::1'])
+    assert.deepEqual(networkProblems('http://[::1]:8000', facts(host)), []);
+  for (const host of ['0:0:0:0:0:0:0:1', '127.0.0.1', 'x@[::1]', '[::1]:8000'])
+    assert.match(networkProblems('http://[::1]:8000', facts(host)).join(), /network\.hosts/, host);
+});
+
 test('refuses https without two different pins or an issuer', () => {
   assert.match(problems({ pins: [] }), /network\.pins/);
   assert.match(problems({ pins: PINS.slice(0, 1) }), /network\.pins/);
@@ -54,7 +62,7 @@ test('refuses plain http anywhere but on loopback', () => {
 });
 
 test('refuses addresses that check nothing or cannot be read', () => {
-  for (const prefix of ['0.0.0.0/0', '10.0.0.0/7', '::/0', '2000::/3', '64:ff9b::/15'])
+  for (const prefix of ['0.0.0.0/0', '10.0.0.0/7', '::/0', '2000::/3', '64::/15'])
     assert.match(problems({ addresses: [prefix] }), /wider than/, prefix);
   const unreadable = [
     '203.0.113.1',
@@ -63,6 +71,8 @@ test('refuses addresses that check nothing or cannot be read', () => {
     '203.0.113.256/32',
     '0313.0.0.0/8',
     '2001:db8::/129',
+    '203.0.113.5/24',
+    '2001:db8::1/32',
   ];
   for (const prefix of [...unreadable, '1.2.3.4/08', 'ai.example/24', '::zz/64', '', '2001:db8::]/64'])
     assert.match(problems({ addresses: [prefix] }), /expected a prefix/, prefix);
@@ -92,13 +102,18 @@ test('refuses a url that names another host than it shows, or one that is not li
 });
 
 test('refuses a proxy with credentials, a path, or another scheme', () => {
-  assert.equal(problems({ proxy: 'http://proxy.bank.example:3128' }), '');
+  for (const proxy of ['http://proxy.bank.example:3128', 'http://proxy:80', 'http://[::1]:3128/'])
+    assert.equal(problems({ proxy }), '', proxy);
   for (const proxy of [
     'http://u:p@proxy:1',
     'http://proxy:1/path',
     'socks5://proxy:1',
     'proxy:1',
     'http://proxy/?a',
+    'http://proxy',
+    'https://proxy:3128',
+    'http://proxy:0',
+    'http://proxy:70000',
   ])
     assert.match(problems({ proxy }), /network\.proxy/, proxy);
 });

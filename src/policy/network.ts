@@ -1,14 +1,10 @@
+import { isLoopback, parseIp, parsePrefix } from '../core/address.ts';
+import { listsHost, parseProxy, plainHost } from '../core/provider-place.ts';
 import type { ProviderNetwork } from './types.ts';
 
 const MIN_V4_PREFIX = 8;
 const MIN_V6_PREFIX = 16;
 const MIN_PINS = 2;
-
-interface Prefix {
-  readonly family: 4 | 6;
-  readonly length: number;
-  readonly loopback: boolean;
-}
 
 /** What is wrong with a provider's address and network facts, one sentence each; empty when they can be used. */
 export function networkProblems(url: string, network: ProviderNetwork): string[] {
@@ -26,7 +22,7 @@ export function networkProblems(url: string, network: ProviderNetwork): string[]
 /** True when every address that may be connected is this machine's own and nothing stands in between. */
 export function staysOnMachine(network: ProviderNetwork): boolean {
   if (network.proxy !== null || network.addresses.length === 0) return false;
-  return network.addresses.every((text) => parsePrefix(text)?.loopback === true);
+  return network.addresses.every(isLoopbackPrefix);
 }
 
 function urlProblems(url: string, target: URL): string[] {
@@ -46,18 +42,21 @@ function urlProblems(url: string, target: URL): string[] {
 }
 
 function hostProblems(target: URL, network: ProviderNetwork): string[] {
-  if (network.hosts.includes(target.hostname)) return [];
-  return [`network.hosts: expected ${target.hostname}, the host of url, among them`];
+  if (listsHost(network.hosts, target.hostname)) return [];
+  return [`network.hosts: expected ${plainHost(target.hostname)}, the host of url, among them`];
 }
 
 function addressProblems(network: ProviderNetwork): string[] {
   if (network.addresses.length === 0) return ['network.addresses: expected at least one prefix'];
   return network.addresses.flatMap((text) => {
     const prefix = parsePrefix(text);
-    if (prefix === null) return [`network.addresses: expected a prefix like 203.0.113.0/24, found "${text}"`];
+    if (prefix === null)
+      return [
+        `network.addresses: expected a prefix like 203.0.113.0/24, with zero host bits, found "${text}"`,
+      ];
     const minimum = prefix.family === 4 ? MIN_V4_PREFIX : MIN_V6_PREFIX;
     // An address check that everything passes is no check.
-    return prefix.length < minimum ? [`network.addresses: "${text}" is wider than /${minimum}`] : [];
+    return prefix.bits < minimum ? [`network.addresses: "${text}" is wider than /${minimum}`] : [];
   });
 }
 
@@ -76,34 +75,17 @@ function transportProblems(target: URL, network: ProviderNetwork): string[] {
 }
 
 function proxyProblems(network: ProviderNetwork): string[] {
-  if (network.proxy === null) return [];
-  const proxy = URL.canParse(network.proxy) ? new URL(network.proxy) : null;
-  const plain =
-    proxy !== null &&
-    (proxy.protocol === 'http:' || proxy.protocol === 'https:') &&
-    proxy.username === '' &&
-    proxy.password === '' &&
-    (proxy.pathname === '/' || proxy.pathname === '') &&
-    proxy.search === '';
-  return plain ? [] : ['network.proxy: expected http://host:port without user, password and path'];
+  if (network.proxy === null || parseProxy(network.proxy) !== null) return [];
+  return ['network.proxy: expected http://host:port, with the port and without user, password and path'];
 }
 
 function isLoopbackHost(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  const host = plainHost(hostname);
+  const address = parseIp(host);
+  return address === null ? host === 'localhost' : isLoopback(address);
 }
 
-function parsePrefix(text: string): Prefix | null {
-  const found = /^([0-9a-f:.]+)\/(0|[1-9]\d{0,2})$/i.exec(text);
-  if (found === null) return null;
-  const [address = '', length] = [found[1], Number(found[2])];
-  if (address.includes(':')) {
-    if (length > 128 || !URL.canParse(`http://[${address}]/`)) return null;
-    const loopback = new URL(`http://[${address}]/`).hostname === '[::1]' && length === 128;
-    return { family: 6, length, loopback };
-  }
-  const octets = address.split('.');
-  const valid =
-    octets.length === 4 && octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256);
-  if (!valid || length > 32) return null;
-  return { family: 4, length, loopback: octets[0] === '127' && length >= 8 };
+function isLoopbackPrefix(text: string): boolean {
+  const prefix = parsePrefix(text);
+  return prefix !== null && isLoopback(prefix) && prefix.bits >= (prefix.family === 4 ? 8 : 128);
 }
