@@ -1,4 +1,5 @@
 import { networkProblems } from './network.ts';
+import { purposeIds } from './purposes.ts';
 import { isOwnKind } from './residency.ts';
 import { nearest } from './strict-parse.ts';
 import type { Bundle, Provider, Signers } from './types.ts';
@@ -14,7 +15,7 @@ export function checkReferences(bundle: Bundle): string[] {
     ),
     ...bundle.providers.flatMap(providerProblems),
     ...modelProblems(bundle),
-    ...repeated('purposes:', bundle.purposes),
+    ...repeated('purposes:', purposeIds(bundle.purposes)),
     ...testProblems(bundle),
   ];
 }

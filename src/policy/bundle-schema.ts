@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { CATEGORIES, STRATEGIES } from './types.ts';
+import { APPROVING_ROLES, CATEGORIES, STRATEGIES } from './types.ts';
 
 const MAX_LIST = 256;
 const MAX_TEXT = 512;
@@ -38,6 +38,14 @@ export const siteName = matching(SITE_NAME, 'a name like bank.example/prod, with
 // C2SP signed-note: name, 8 hex digits of the key's hash, base64 of the key.
 const VKEY = /^[^\s+]{1,256}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{40,4096}={0,2}$/;
 export const vkey = matching(VKEY, "a signer's public key, name+hash+base64");
+
+/** The longest life of an approval that a bundle can allow: a year. */
+const MAX_APPROVAL_HOURS = 8784;
+export const approvalRule = z.strictObject({
+  role: z.enum(APPROVING_ROLES),
+  hours: z.int().min(1).max(MAX_APPROVAL_HOURS),
+});
+export const purposeTitle = z.strictObject({ ja: text, en: text });
 
 const conf = z.union([z.literal(1), z.literal(2), z.literal(3)]);
 const label = z.strictObject({ conf, categories: z.array(z.enum(CATEGORIES)).max(CATEGORIES.length) });
@@ -104,10 +112,17 @@ const policyTest = z.strictObject({
   roles: z.array(text).max(MAX_LIST),
   label: text.nullable(),
   purpose: policyId.nullable(),
+  approved: z.boolean().exactOptional(),
   at: count.nullable(),
   allow: z.array(text).max(MAX_LIST),
   deny: z.record(text, z.array(text).max(MAX_LIST)),
 });
+
+// An id alone is what the first bundles hold; they stay valid, and their bytes what was signed.
+const purpose = z.union([
+  policyId,
+  z.strictObject({ id: policyId, title: purposeTitle, approval: approvalRule.nullable() }),
+]);
 
 const policies = z.record(policyId, z.string());
 
@@ -126,7 +141,7 @@ export const bundleSchema = z.strictObject({
   }),
   providers: z.array(provider).max(MAX_LIST),
   models: z.record(modelName, route),
-  purposes: z.array(policyId).max(MAX_LIST),
+  purposes: z.array(purpose).max(MAX_LIST),
   policies,
   packs: z.record(packName, z.strictObject({ policies })),
   tests: z.array(policyTest).max(4096),

@@ -14,6 +14,7 @@ import {
   policyId,
   posture,
   providerId,
+  purposeTitle,
   secretName,
   siteName,
   sku,
@@ -103,6 +104,11 @@ const model = z.strictObject({
   price: optional(z.strictObject({ in: yen, out: yen })),
 });
 
+const purpose = z.union([
+  policyId,
+  z.strictObject({ id: policyId, title: purposeTitle, approval: optional(approvalRule) }),
+]);
+
 /** `site.yaml` */
 export const siteDraft = z.strictObject({
   name: siteName,
@@ -110,7 +116,7 @@ export const siteDraft = z.strictObject({
   posture,
   label: optional(label),
   packs: z.array(packName).default(['default']),
-  purposes: z.array(policyId).default([]),
+  purposes: z.array(purpose).default([]),
   signers: optional(z.strictObject({ threshold, keys: z.array(vkey).min(1) })),
 });
 
@@ -157,6 +163,7 @@ export const testsDraft = z.array(
       roles: z.array(text).default(['caller']),
       label: optional(text),
       purpose: optional(policyId),
+      approved: z.boolean().exactOptional(),
       at: optional(instant),
       allow: z.array(text).default([]),
       deny: z.record(text, z.array(text)).default({}),

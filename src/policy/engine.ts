@@ -4,6 +4,7 @@ import { cedarQuestion } from './facts.ts';
 import { raiseLabel } from './labels.ts';
 import { IntervalMemo } from './memo.ts';
 import { loadPolicySet, type PolicySet, type Verdict } from './policy-set.ts';
+import { approvalRules, purposeIds } from './purposes.ts';
 import { destination, recordAt } from './residency.ts';
 import {
   CATEGORIES,
@@ -15,6 +16,7 @@ import {
   type PolicyEngine,
   type Reason,
   type RoutedModel,
+  type SiteFacts,
 } from './types.ts';
 
 /** Decisions held at most; one is some hundred bytes. */
@@ -45,6 +47,8 @@ export function createPolicyEngine(bundle: Bundle): PolicyEngine {
   const policies = loadPolicySet(bundle, hash);
   const routing = routedModels(bundle);
   const memo = new IntervalMemo<Plan>(MEMO_DECISIONS);
+  const purposes = new Set(purposeIds(bundle.purposes));
+  const approvals = approvalRules(bundle.purposes);
   return {
     hash,
     bundle,
@@ -52,12 +56,17 @@ export function createPolicyEngine(bundle: Bundle): PolicyEngine {
     endpoints: routing.endpoints,
     model: (name) => routing.model.get(name) ?? null,
     endpoint: (id) => routing.endpoint.get(id) ?? null,
-    purposeListed: (purpose) => bundle.purposes.includes(purpose),
+    purposeListed: (purpose) => purposes.has(purpose),
+    approval: (purpose) => approvals.get(purpose) ?? null,
     label: (model, header) => {
       const routed = routing.model.get(model);
       return routed === undefined ? null : raiseLabel(routed.floor, header);
     },
-    plan: (input) => plan({ bundle, policies, routing, memo }, input),
+    plan: (input) => plan({ bundle, policies, routing, memo, purposes }, input),
+    probe: (input, { endpoint, site }) => {
+      const refusal = refusalOf(purposes, input);
+      return refusal === null ? decide({ site, policies }, input, endpoint) : denied(endpoint, [refusal], 0);
+    },
   };
 }
 
@@ -66,17 +75,19 @@ interface Parts {
   readonly policies: PolicySet;
   readonly routing: Routing;
   readonly memo: IntervalMemo<Plan>;
+  readonly purposes: ReadonlySet<string>;
 }
 
 function plan(parts: Parts, input: DecisionInput): Plan {
   const routed = parts.routing.model.get(input.model);
   if (routed === undefined) return UNKNOWN_MODEL;
-  const refusal = refusalOf(parts.bundle, input);
+  const refusal = refusalOf(parts.purposes, input);
   if (refusal !== null) return planOf(routed, (endpoint) => denied(endpoint, [refusal], 0));
   const key = memoKey(input);
   const held = parts.memo.get(key, input.now);
   if (held !== undefined) return held;
-  const decided = planOf(routed, (endpoint) => decide(parts, input, endpoint));
+  const { policies, bundle } = parts;
+  const decided = planOf(routed, (endpoint) => decide({ policies, site: bundle.site }, input, endpoint));
   if (key.length <= MAX_KEY_CHARS)
     parts.memo.set(key, decided, { ...validity(routed, input.now), weight: routed.from.length });
   return decided;
@@ -88,18 +99,25 @@ function planOf(routed: RoutedModel, decision: (endpoint: Endpoint) => EndpointD
 }
 
 // Cedar never sees facts outside the schema's words, and what is not memoised cannot fill the memo.
-function refusalOf({ purposes }: Bundle, { label, purpose, now }: DecisionInput): Reason | null {
+function refusalOf(
+  purposes: ReadonlySet<string>,
+  { label, purpose, now }: DecisionInput,
+): Reason | null {
   const sound =
     (label.conf === 1 || label.conf === 2 || label.conf === 3) &&
     label.categories.every((category) => CATEGORIES.includes(category)) &&
     Number.isSafeInteger(now);
   if (!sound) return POLICY_ERROR;
-  return purpose === null || purposes.includes(purpose) ? null : DEFAULT_DENY;
+  return purpose === null || purposes.has(purpose) ? null : DEFAULT_DENY;
 }
 
-function decide({ bundle, policies }: Parts, input: DecisionInput, endpoint: Endpoint): EndpointDecision {
+function decide(
+  { site, policies }: { readonly site: SiteFacts; readonly policies: PolicySet },
+  input: DecisionInput,
+  endpoint: Endpoint,
+): EndpointDecision {
   const { until } = recordAt(endpoint.record, input.now);
-  const verdict = policies.evaluate(cedarQuestion(bundle.site, input, endpoint));
+  const verdict = policies.evaluate(cedarQuestion(site, input, endpoint));
   if (verdict.effect === 'allow') return allowed(endpoint, verdict, until);
   return denied(endpoint, reasonsOf(policies, verdict), until);
 }
@@ -143,8 +161,8 @@ function validity(routed: RoutedModel, now: number): { from: number; until: numb
 }
 
 // Every part is preceded by its length, so that no choice of names makes two inputs share a key.
-function memoKey({ caller, action, model, label, purpose }: DecisionInput): string {
-  let key = `${action}${label.conf}${label.categories.length}`;
+function memoKey({ caller, action, model, label, purpose, approved = false }: DecisionInput): string {
+  let key = `${action}${approved ? '+' : '-'}${label.conf}${label.categories.length}`;
   for (const category of label.categories) key += `,${category}`;
   key += `|${model.length}:${model}${caller.id.length}:${caller.id}${caller.tenant.length}:${caller.tenant}`;
   for (const role of caller.roles) key += `${role.length}:${role}`;

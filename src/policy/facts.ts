@@ -26,6 +26,7 @@ export function cedarQuestion(site: SiteFacts, input: DecisionInput, endpoint: E
       label: { conf: input.label.conf, categories: [...input.label.categories] },
       model: input.model,
       ...(input.purpose === null ? {} : { purpose: input.purpose }),
+      approved: input.approved ?? false,
       site: { jurisdiction: site.jurisdiction, posture: site.posture },
     },
     entities: [

@@ -24,6 +24,7 @@ function problemsOf(engine: PolicyEngine, test: PolicyTest, now: number): string
     model: test.model,
     label: answer.label,
     purpose: test.purpose,
+    approved: test.approved ?? false,
     now: test.at ?? now,
   });
   const unknown = [...test.allow, ...Object.keys(test.deny)].filter(

@@ -90,6 +90,8 @@ export interface DecisionInput {
   readonly model: string;
   readonly label: Label;
   readonly purpose: string | null;
+  /** A live approval of this purpose covers the caller; absent is no. */
+  readonly approved?: boolean;
   /** ms since 1970. */
   readonly now: number;
 }
@@ -161,11 +163,33 @@ export interface PolicyTest {
   /** As the header `Sekisho-Label` gives it. */
   readonly label: string | null;
   readonly purpose: string | null;
+  /** The purpose has been approved for who asks; absent is no. */
+  readonly approved?: boolean;
   readonly at: number | null;
   readonly allow: readonly string[];
   /** Rules that must be among those that deny, by endpoint. */
   readonly deny: Readonly<Record<string, readonly string[]>>;
 }
+
+/** The roles whose keys may be asked for an approval; the server's tests hold the list to the roles that keys have. */
+export const APPROVING_ROLES = ['admin', 'operator', 'policy-signer', 'auditor', 'owner', 'caller'] as const;
+export type ApprovingRole = (typeof APPROVING_ROLES)[number];
+
+/** Who must have approved a use before it goes on, and for how many hours at most an approval may hold. */
+export interface ApprovalRule {
+  readonly role: ApprovingRole;
+  readonly hours: number;
+}
+
+/** A use of models that the bundle lists, with its name for people; no approval needed when `approval` is null. */
+export interface Purpose {
+  readonly id: string;
+  readonly title: { readonly ja: string; readonly en: string };
+  readonly approval: ApprovalRule | null;
+}
+
+/** As a bundle lists it; an id alone has no title and needs no approval. */
+export type ListedPurpose = string | Purpose;
 
 /** What the drafts of a governance folder say, before they become a version of the bundle. */
 export interface Drafts {
@@ -174,7 +198,7 @@ export interface Drafts {
   readonly signers: Signers | null;
   readonly providers: readonly Provider[];
   readonly models: Readonly<Record<string, ModelRoute>>;
-  readonly purposes: readonly string[];
+  readonly purposes: readonly ListedPurpose[];
   readonly policies: Readonly<Record<string, string>>;
   readonly packs: Readonly<Record<string, { readonly policies: Readonly<Record<string, string>> }>>;
   readonly tests: readonly PolicyTest[];
@@ -188,7 +212,7 @@ export interface Bundle {
   readonly site: SiteFacts & { readonly signers: Signers };
   readonly providers: readonly Provider[];
   readonly models: Readonly<Record<string, ModelRoute>>;
-  readonly purposes: readonly string[];
+  readonly purposes: readonly ListedPurpose[];
   readonly policies: Readonly<Record<string, string>>;
   readonly packs: Drafts['packs'];
   readonly tests: readonly PolicyTest[];
@@ -251,6 +275,8 @@ export interface PolicyEngine {
   model(name: string): RoutedModel | null;
   endpoint(id: string): Endpoint | null;
   purposeListed(purpose: string): boolean;
+  /** Null for a purpose that needs no approval, and for one that is not listed. */
+  approval(purpose: string): ApprovalRule | null;
   /**
    * The label of a request: the floor of the model's name, raised by the header. Null when no such name exists.
    * @throws Fault kind `invalid` code `policy.label` when the header is malformed.
@@ -258,4 +284,9 @@ export interface PolicyEngine {
   label(model: string, header: string | null): LabelAnswer | null;
   /** Never throws: what cannot be decided is denied. */
   plan(input: DecisionInput): Plan;
+  /** The decision if the endpoint, and the site, were as told; never memoised, for nothing runs like this. */
+  probe(
+    input: DecisionInput,
+    supposed: { readonly endpoint: Endpoint; readonly site: SiteFacts },
+  ): EndpointDecision;
 }

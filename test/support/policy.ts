@@ -63,7 +63,7 @@ export interface Variation {
   readonly record?: Partial<ResidencyRecord> | null;
   readonly provider?: Partial<Provider>;
   readonly policies?: Readonly<Record<string, string>>;
-  readonly purposes?: readonly string[];
+  readonly purposes?: Drafts['purposes'];
 }
 
 const shipped = await loadDrafts(EXAMPLE_GOVERNANCE);

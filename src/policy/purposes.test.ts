@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import {
+  ask,
+  decided,
+  sampleBundle,
+  sampleDrafts,
+  sampleEngine,
+  SIGNERS,
+} from '../../test/support/policy.ts';
+import { buildBundle, encodeBundle, parseBundle } from './bundle.ts';
+import { siteDraft, testsDraft } from './draft-schema.ts';
+import { createPolicyEngine } from './engine.ts';
+import { runPolicyTests } from './policy-tests.ts';
+import { parseStrict } from './strict-parse.ts';
+import type { ListedPurpose, Purpose } from './types.ts';
+
+const title = { ja: '診療の要約', en: 'summaries of care' };
+const care: Purpose = { id: 'care', title, approval: { role: 'owner', hours: 8 } };
+const REASONS = '@reason_ja("理由") @reason_en("because")';
+const UNAPPROVED = `${REASONS} forbid(principal, action, resource) when { context.label.conf > 1 && !context.approved };`;
+
+const draft = (purposes: unknown): unknown => ({
+  name: 'a.example',
+  jurisdiction: 'JP',
+  posture: 'private',
+  purposes,
+});
+const read = (purposes: unknown): readonly ListedPurpose[] =>
+  parseStrict(siteDraft, draft(purposes), 'site.yaml').purposes;
+
+test('a purpose is an id, or an id with a title and an approval', () => {
+  const approval = { role: 'owner', hours: 8 };
+  assert.deepEqual(read(['support', { id: 'care', title, approval }]), ['support', care]);
+  assert.deepEqual(read([{ id: 'care', title }]), [{ id: 'care', title, approval: null }]);
+  assert.deepEqual(read(undefined), []);
+});
+
+const BAD: readonly (readonly [what: string, purpose: unknown])[] = [
+  ['no title', { id: 'care' }],
+  ['a title in one language', { id: 'care', title: { en: 'care' } }],
+  ['an approval without hours', { id: 'care', title, approval: { role: 'owner' } }],
+  ['a role that no key can have', { id: 'care', title, approval: { role: 'boss', hours: 8 } }],
+  ['no hour', { id: 'care', title, approval: { role: 'owner', hours: 0 } }],
+  ['a part of an hour', { id: 'care', title, approval: { role: 'owner', hours: 1.5 } }],
+  ['more than a year', { id: 'care', title, approval: { role: 'owner', hours: 8785 } }],
+  ['an unknown member', { id: 'care', title, approvals: { role: 'owner', hours: 8 } }],
+  ['an id that is none', { id: 'Care 1', title }],
+];
+
+for (const [what, purpose] of BAD)
+  test(`a draft of a purpose with ${what} is refused by name`, () => {
+    assert.throws(() => read([purpose]), { kind: 'invalid', code: 'policy.draft', message: /purposes/ });
+  });
+
+test('the same id twice is refused whichever way it is written', () => {
+  for (const purposes of [
+    ['care', care],
+    [care, care],
+    ['care', 'care'],
+  ])
+    assert.throws(() => sampleBundle({ purposes }), /purposes: "care" is there twice/);
+});
+
+test('a bundle with plain ids keeps its bytes, and both forms come back from theirs', () => {
+  const plain = encodeBundle(sampleBundle({ purposes: ['support'] })).toString();
+  assert.match(plain, /"purposes":\["support"\]/);
+  const bytes = encodeBundle(sampleBundle({ purposes: ['support', care] }));
+  assert.deepEqual(parseBundle(bytes).purposes, ['support', care]);
+});
+
+test('an engine knows which purposes need an approval', () => {
+  const engine = sampleEngine({ purposes: ['support', care] });
+  assert.deepEqual(['support', 'care', 'other', '__proto__'].map(engine.purposeListed), [
+    true,
+    true,
+    false,
+    false,
+  ]);
+  assert.deepEqual(engine.approval('care'), { role: 'owner', hours: 8 });
+  for (const none of ['support', 'other', '__proto__']) assert.equal(engine.approval(none), null);
+});
+
+test('a rule can forbid what was not approved, and the memo keeps both answers apart', () => {
+  const engine = sampleEngine({ purposes: [care], policies: { unapproved: UNAPPROVED } });
+  const given = { purpose: 'care' };
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(decided(engine, ask(given)).rules, ['unapproved']);
+    assert.deepEqual(decided(engine, ask({ ...given, approved: false })).rules, ['unapproved']);
+    assert.equal(decided(engine, ask({ ...given, approved: true })).effect, 'allow');
+  }
+});
+
+test('a policy test says whether the purpose was approved', () => {
+  const tests = parseStrict(
+    testsDraft,
+    [
+      { name: 'approved', model: 'chat', label: 'c2', purpose: 'care', approved: true, allow: ['outside/m'] },
+      { name: 'not', model: 'chat', label: 'c2', purpose: 'care', deny: { 'outside/m': ['unapproved'] } },
+    ],
+    'tests/a.yaml',
+  );
+  const drafts = sampleDrafts({ purposes: [care], policies: { unapproved: UNAPPROVED } });
+  const engine = createPolicyEngine(buildBundle({ ...drafts, tests }, { version: 1, signers: SIGNERS }));
+  const { now } = ask();
+  assert.deepEqual(
+    runPolicyTests(engine, now).map(({ problems }) => problems),
+    [[], []],
+  );
+  const wrong = tests.map((one) => ({ ...one, approved: one.approved !== true }));
+  const other = createPolicyEngine(
+    buildBundle({ ...drafts, tests: wrong }, { version: 1, signers: SIGNERS }),
+  );
+  assert.deepEqual(
+    runPolicyTests(other, now).map(({ problems }) => problems.length),
+    [1, 1],
+  );
+});
