@@ -3,6 +3,8 @@ import type { Migration } from 'kysely/migration';
 
 import { Fault } from '../core/fault.ts';
 import type { Database } from '../storage/database.ts';
+import type { Outbox } from '../storage/outbox.ts';
+import type { ApprovalFacts, ApprovalLeaf } from './approval.ts';
 import { ROLES, type KeyFacts, type KeyOrigin, type Role, type Tenant } from './types.ts';
 
 interface Tables {
@@ -18,6 +20,7 @@ interface Tables {
     expires: number | null;
     revoked: number | null;
   };
+  approval: Omit<ApprovalFacts, 'state'>;
 }
 
 /** A key with the SHA-256 that recognises it, in hex. */
@@ -84,6 +87,23 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
       )`.execute(db);
     },
   },
+  '002-approvals': {
+    async up(db: Kysely<unknown>) {
+      await sql`create table approval (
+        id text primary key,
+        purpose text not null,
+        role text not null,
+        giver text not null,
+        tenant text not null,
+        caller text,
+        reason text,
+        created bigint not null,
+        until bigint not null,
+        revoked bigint
+      )`.execute(db);
+      await sql`create index approval_until on approval (until)`.execute(db);
+    },
+  },
 };
 
 async function addTenant(db: Kysely<Tables>, tenant: Tenant): Promise<void> {
@@ -147,4 +167,64 @@ function toRow(key: StoredKey): Selectable<Tables['caller_key']> {
 function fromRow(row: Selectable<Tables['caller_key']>): StoredKey {
   const roles = row.roles.split(',');
   return { ...row, roles: ROLES.filter((role: Role) => roles.includes(role)) };
+}
+
+/** An approval as it is kept; whether it holds follows from the time. */
+export type StoredApproval = Tables['approval'];
+
+/** The approvals, each change together with its leaf. Every promise that resolves speaks of durable state. */
+export interface ApprovalStore {
+  add(approval: StoredApproval, leaf: ApprovalLeaf): Promise<void>;
+  /** Sets the revocation of an approval that has none; null for an unknown id. */
+  revoke(id: string, at: number, leaf: ApprovalLeaf): Promise<StoredApproval | null>;
+  find(id: string): Promise<StoredApproval | null>;
+  /** Those that hold at `now`, newest first. */
+  live(now: number): Promise<readonly StoredApproval[]>;
+  /** Newest first, at most `limit`. */
+  list(limit: number): Promise<readonly StoredApproval[]>;
+}
+
+export async function openApprovalStore(
+  database: Database,
+  outbox: Outbox<ApprovalLeaf>,
+): Promise<ApprovalStore> {
+  await database.migrate('identity', MIGRATIONS);
+  const db = database.tables<Tables>();
+  return {
+    async add(approval, leaf) {
+      await db.transaction().execute(async (tx) => {
+        await tx.insertInto('approval').values(approval).execute();
+        await outbox.withLeaf(tx, leaf);
+      });
+    },
+    revoke: (id, at, leaf) => revokeApproval(db, outbox, { id, at, leaf }),
+    async find(id) {
+      return (await db.selectFrom('approval').selectAll().where('id', '=', id).executeTakeFirst()) ?? null;
+    },
+    live: (now) =>
+      db
+        .selectFrom('approval')
+        .selectAll()
+        .where('revoked', 'is', null)
+        .where('until', '>', now)
+        .orderBy('created', 'desc')
+        .orderBy('id')
+        .execute(),
+    list: (limit) =>
+      db.selectFrom('approval').selectAll().orderBy('created', 'desc').orderBy('id').limit(limit).execute(),
+  };
+}
+
+async function revokeApproval(
+  db: Kysely<Tables>,
+  outbox: Outbox<ApprovalLeaf>,
+  { id, at, leaf }: { readonly id: string; readonly at: number; readonly leaf: ApprovalLeaf },
+): Promise<StoredApproval | null> {
+  return db.transaction().execute(async (tx) => {
+    const found = await tx.selectFrom('approval').selectAll().where('id', '=', id).executeTakeFirst();
+    if (found === undefined || found.revoked !== null) return found ?? null;
+    await tx.updateTable('approval').set({ revoked: at }).where('id', '=', id).execute();
+    await outbox.withLeaf(tx, leaf);
+    return { ...found, revoked: at };
+  });
 }
