@@ -46,6 +46,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       import('./key.ts').then(({ keyCommand, KEY_HELP }) => ({ run: keyCommand, help: KEY_HELP })),
     summary: { ja: '呼び出し鍵を扱う', en: 'manage callers’ keys' },
   },
+  approval: {
+    load: async () =>
+      import('./approval.ts').then(({ approvalCommand, APPROVAL_HELP }) => ({
+        run: approvalCommand,
+        help: APPROVAL_HELP,
+      })),
+    summary: { ja: '用途の承認を扱う', en: 'manage approvals of purposes' },
+  },
   model: {
     load: async () =>
       import('./model.ts').then(({ modelCommand, MODEL_HELP }) => ({
