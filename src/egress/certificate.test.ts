@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { getCACertificates } from 'node:tls';
 import { identity } from '../../test/support/certificates.ts';
 import type { Identity } from '../../test/support/certificates.ts';
 import { BUNDLE, egressWithout, network, send } from '../../test/support/egress.ts';
 import { dnsServer } from '../../test/support/dns-server.ts';
 import { httpSide, tcpSide } from '../../test/support/far-side.ts';
 import type { FarSide } from '../../test/support/far-side.ts';
+import { createTrust } from './certificate.ts';
 import type { Removable } from './guards.ts';
 import type { EndpointNetwork } from './types.ts';
 
@@ -81,7 +83,14 @@ test('guard certificate: another authority, the wrong name and an expired date a
   }
 });
 
-test('guard certificate: a declared authority replaces the public ones, and none is added without one', async () => {
+test('a declared authority stands beside the built-in roots', () => {
+  const bundled = getCACertificates('bundled');
+  const { roots } = createTrust(Buffer.from(root.cert));
+  assert.deepEqual(roots, [...bundled, root.cert.trim()]);
+  assert.deepEqual(createTrust(null).roots, bundled);
+});
+
+test('guard certificate: no other private authority counts, and none without one declared', async () => {
   assert.equal((await outcome({ side: leaf, ca: null, facts: pinned })).error, 'egress.denied:certificate');
   assert.equal(
     (await outcome({ side: leaf, ca: rogueRoot, facts: pinned })).error,

@@ -8,16 +8,22 @@ import type { Guards } from './guards.ts';
 import type { Target } from './network.ts';
 import { refusal, unreachable } from './refusal.ts';
 
-/** Whom TLS trusts: the declared bundle alone, else the roots built into the runtime; the environment adds nothing. */
+/** Whom TLS trusts: the roots built into the runtime and a declared bundle; the environment adds nothing. */
 export interface Trust {
   readonly context: SecureContext;
   readonly roots: readonly string[];
 }
 
-/** Roots from a PEM bundle, or the built-in ones. */
+/** The built-in roots, and beside them those of a PEM bundle. */
 export function createTrust(ca: Buffer | null): Trust {
-  const roots = ca === null ? getCACertificates('bundled') : pemBlocks(ca.toString('latin1'));
+  const roots = trustedRoots(ca);
   return { context: createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2' }), roots };
+}
+
+/** PEM texts. Named to TLS one by one: without a list of its own it would trust what the environment adds. */
+export function trustedRoots(ca: Buffer | null): readonly string[] {
+  const declared = ca === null ? [] : pemBlocks(ca.toString('latin1'));
+  return [...getCACertificates('bundled'), ...declared];
 }
 
 export interface Handshake {

@@ -1,6 +1,8 @@
+import { X509Certificate } from 'node:crypto';
 import { Socket } from 'node:net';
 import { Agent, buildConnector, request } from 'undici';
 import { Fault } from '../core/fault.ts';
+import { trustedRoots } from './certificate.ts';
 
 const DEFAULT_PORT = 80;
 
@@ -20,15 +22,26 @@ export interface SiteRequest {
   readonly signal?: AbortSignal;
 }
 
-/** The command line's way to the site that its user named. It follows no redirect and reads no proxy variable. */
+/** Whom a client trusts over https beside the built-in roots, both in PEM. */
+export interface SiteTrust {
+  /** A private authority. */
+  readonly ca?: Buffer | null;
+  /** The one certificate that the site may show, whatever name it bears. */
+  readonly own?: string | null;
+}
+
+/**
+ * The command line's way to the site that its user named. It follows no redirect, and no variable of the environment
+ * moves it or changes whom it trusts.
+ */
 export class SiteClient implements AsyncDisposable {
   readonly #origin: string;
   readonly #agent: Agent;
 
-  /** @throws Fault `egress.invalid_url` unless http or https. `ca` adds a private authority in PEM. */
-  constructor(url: string, ca: Buffer | null = null) {
+  /** @throws Fault `egress.invalid_url` unless http or https. */
+  constructor(url: string, trust: SiteTrust = {}) {
     this.#origin = originOf(url);
-    this.#agent = new Agent({ connect: connector(ca) });
+    this.#agent = new Agent({ connect: connector(trust) });
   }
 
   /** @throws Fault `egress.unreachable` when the site does not answer. */
@@ -69,8 +82,8 @@ export function isClientSocket(socket: object): boolean {
   return clientSockets.has(socket);
 }
 
-function connector(ca: Buffer | null): buildConnector.connector {
-  const secure = buildConnector(ca === null ? {} : { ca });
+function connector(trust: SiteTrust): buildConnector.connector {
+  const secure = buildConnector(tlsOptions(trust));
   return (options, callback) => {
     if (options.protocol === 'https:') {
       secure(options, callback);
@@ -83,6 +96,20 @@ function connector(ca: Buffer | null): buildConnector.connector {
     socket.connect({ host: options.hostname, port: Number(options.port) || DEFAULT_PORT }, () =>
       callback(null, socket),
     );
+  };
+}
+
+// Said in full, because what is left out here is taken from the environment.
+function tlsOptions({ ca = null, own = null }: SiteTrust): buildConnector.BuildOptions {
+  const checked = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+  if (own === null) return { ...checked, ca: [...trustedRoots(ca)] };
+  const expected = new X509Certificate(own).fingerprint256;
+  return {
+    ...checked,
+    ca: own,
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_host, { fingerprint256 }) =>
+      fingerprint256 === expected ? undefined : new Error('another certificate than this site has'),
   };
 }
 
