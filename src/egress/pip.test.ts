@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -82,6 +82,26 @@ test('one wheel arrives from the declared index; dependencies, proxies and the e
   assert.deepEqual(astray, []);
   assert.ok(asked.length > 0 && asked.every((url) => url.includes('toy')));
   assert.ok(said.some((line) => line.includes('toy')));
+});
+
+test('a module that lies where the site was started is not run', async (t) => {
+  const planted = await mkdtemp(join(tmpdir(), 'sekisho-planted-'));
+  const before = process.cwd();
+  t.after(async () => {
+    process.chdir(before);
+    await rm(planted, { recursive: true });
+  });
+  const ran = join(planted, 'ran');
+  await mkdir(join(planted, 'pip'));
+  await writeFile(join(planted, 'pip', '__init__.py'), '');
+  await writeFile(join(planted, 'pip', '__main__.py'), `open(${JSON.stringify(ran)}, 'w').close()\n`);
+  process.chdir(planted);
+  await using index = await indexSide([]);
+  await withRequest(index.port, {}, async (request) => {
+    await pipDownload(request);
+    assert.deepEqual(await readFile(request.path), WHEEL);
+  });
+  await assert.rejects(readFile(ran), { code: 'ENOENT' });
 });
 
 test('guard digest: a wheel with other bytes is thrown away', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
@@ -38,6 +38,7 @@ export async function pipDownload(request: PipRequest): Promise<void> {
   requirePlain(request);
   const directory = await mkdtemp(join(dirname(request.path), '.pip-'));
   try {
+    await mkdir(join(directory, NOWHERE));
     await run(request, directory);
     const wheel = await onlyFile(directory);
     const digest = await sha256(wheel);
@@ -58,11 +59,15 @@ function requirePlain(request: PipRequest): void {
     throw invalidNetwork('expected the URL of a package index');
 }
 
+/** `python3 -m` runs modules that lie where it starts, so it starts in an empty folder. */
+const NOWHERE = 'nowhere';
+
 function run(request: PipRequest, directory: string): Promise<void> {
   const index = request.indexUrl === null ? [] : ['--index-url', request.indexUrl];
   const options = ['--no-deps', '--only-binary', ':all:', '--no-input', '--progress-bar', 'off', ...index];
   const wanted = `${request.name}==${request.version}`;
   const child = spawn('python3', ['-m', 'pip', 'download', ...options, '-d', directory, wanted], {
+    cwd: join(directory, NOWHERE),
     env: childEnvironment(request.environment, directory),
     stdio: ['ignore', 'pipe', 'pipe'],
     signal: request.signal,
@@ -89,6 +94,8 @@ function childEnvironment(from: PipRequest['environment'], directory: string): R
     PATH: from['PATH'] ?? '/usr/bin:/bin',
     HOME: from['HOME'] ?? directory,
     TMPDIR: directory,
+    // Since Python 3.11: no module from the folder it starts in, at all.
+    PYTHONSAFEPATH: '1',
     LC_ALL: 'C.UTF-8',
     PIP_DISABLE_PIP_VERSION_CHECK: '1',
     PIP_NO_CACHE_DIR: '1',
