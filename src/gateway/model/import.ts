@@ -33,8 +33,9 @@ export async function importModel(path: string, options: ImportOptions): Promise
   await copyFile(path, copy);
   const file = basename(path);
   const facts = { name, file, bytes, sha256, licence, origin: 'import', source: 'import', toy: false };
+  const adopted = await store.adopt(copy, { ...facts, stored: world.clock.now() });
   await options.record({ event: 'stored', ...event });
-  return store.adopt(copy, { ...facts, stored: world.clock.now() });
+  return adopted;
 }
 
 async function sizeOfGguf(path: string): Promise<number> {

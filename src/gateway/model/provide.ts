@@ -17,7 +17,7 @@ export interface ProvidedModel {
 const FINGERPRINT_HEX = 12;
 
 /**
- * The file of a model by its name: one that was imported, else one of the catalogue, pulled when it is not there.
+ * The file of a model by its name: the one imported last, else one of the catalogue, pulled when it is not there.
  * Its digest was checked just now.
  * @throws Fault of `pullModel`, and `gateway.model_tampered` for an imported model, which cannot be fetched again.
  */
@@ -32,8 +32,9 @@ export async function provideModel(name: string, options: PullOptions): Promise<
 }
 
 async function imported(name: string, { store }: PullOptions): Promise<StoredModel> {
-  const found = (await store.list()).findLast((model) => model.name === name);
-  const model = found === undefined ? null : await store.verified(found.sha256);
+  const named = (await store.list()).filter((model) => model.name === name);
+  const [newest] = named.sort((a, b) => b.stored - a.stored);
+  const model = newest === undefined ? null : await store.verified(newest.sha256);
   if (model !== null) return model;
   const message = 'no model of this name was imported, and none can be pulled';
   throw new Fault('missing', 'gateway.unknown_model', message);

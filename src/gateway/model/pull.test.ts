@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,6 +134,22 @@ describe('a stored model', () => {
     assert.deepEqual(await readFile((await far.pull()).path), BYTES);
   });
 
+  test('that cannot be read for the moment stays where it is', async () => {
+    await using far = await farSide(whole);
+    await far.pull();
+    for (const name of ['tiny.gguf', 'model.json']) {
+      const file = join(far.store.folder(SHA256), name);
+      await rename(file, `${file}.away`);
+      // Reading a directory fails as a broken disk does.
+      await mkdir(file);
+      await assert.rejects(far.pull(), { kind: 'unavailable', code: 'gateway.model_unreadable' }, name);
+      await rmdir(file);
+      await rename(`${file}.away`, file);
+    }
+    assert.equal((await far.store.verified(SHA256))?.name, 'tiny');
+    assert.equal(far.asked(), 1);
+  });
+
   test('whose facts are no facts is left out', async () => {
     await using far = await farSide(whole);
     await far.pull();
@@ -159,6 +175,37 @@ describe('importing a model', () => {
     await tamper(provided.path);
     await assert.rejects(provideModel('mine', far.options()), { code: 'gateway.model_tampered' });
     await assert.rejects(provideModel('mine', far.options()), { code: 'gateway.unknown_model' });
+  });
+
+  test('says stored only of what is stored', async () => {
+    await using far = await farSide(whole);
+    const file = join(far.store.dir, 'mine.gguf');
+    await writeFile(file, BYTES);
+    const stored: number[] = [];
+    const record = async (): Promise<void> => void stored.push((await far.store.list()).length);
+    await importModel(file, { store: far.store, world: WORLD, name: 'mine', licence: null, record });
+    assert.deepEqual(stored, [1]);
+  });
+
+  test('under a name that is taken makes the name mean the newer one', async () => {
+    await using far = await farSide(whole);
+    const file = join(far.store.dir, 'mine.gguf');
+    let at = 0;
+    const clock = { ...WORLD.clock, now: () => at++ };
+    const options = {
+      store: far.store,
+      world: { ...WORLD, clock },
+      name: 'mine',
+      licence: null,
+      record: far.record,
+    };
+    // Both orders of the digests are among these.
+    for (const tail of ['a', 'b', 'c', 'd', 'e']) {
+      const bytes = Buffer.concat([BYTES, Buffer.from(tail)]);
+      await writeFile(file, bytes);
+      await importModel(file, options);
+      assert.deepEqual(await readFile((await provideModel('mine', far.options())).path), bytes);
+    }
   });
 
   test('refuses what is no GGUF, what is not there, and names that are paths', async () => {

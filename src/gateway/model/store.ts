@@ -54,21 +54,23 @@ export class ModelStore {
   /** Every stored model, by name; what cannot be read is left out. */
   async list(): Promise<StoredModel[]> {
     const names = await readdir(this.dir).catch(() => []);
-    const found = await Promise.all(names.map((name) => this.#read(FOLDER.exec(name)?.[1] ?? null)));
+    const found = await Promise.all(
+      names.map((name) => this.#read(FOLDER.exec(name)?.[1] ?? null).catch(() => null)),
+    );
     return found.filter((model) => model !== null).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
    * The stored model of this digest whose bytes have it, or null when there is none.
-   * @throws Fault `gateway.model_tampered` after removing a file whose bytes changed.
+   * @throws Fault `gateway.model_tampered` after removing a file whose bytes changed; `gateway.model_unreadable` when
+   * the disk does not give the bytes, which are then left alone.
    */
   async verified(sha256: string): Promise<StoredModel | null> {
-    const model = await this.#read(sha256);
-    if (model === null) return null;
-    const found = await digestOf(model.path).catch(() => null);
+    const model = await this.#read(sha256).catch(unlessMissing);
+    const found = model === null ? null : await digestOf(model.path).catch(unlessMissing);
+    if (model === null || found === null) return null;
     if (found === sha256) return model;
     await rm(this.folder(sha256), { recursive: true, force: true });
-    if (found === null) return null;
     throw new Fault(
       'unavailable',
       'gateway.model_tampered',
@@ -94,22 +96,30 @@ export class ModelStore {
     const building = `${folder}.new`;
     await rm(building, { recursive: true, force: true });
     await mkdir(building, { recursive: true });
+    await sync(finished);
     await chmod(finished, READ_ONLY);
     await rename(finished, join(building, facts.file));
     await writeSynced(join(building, FACTS_FILE), facts);
     await writeSynced(join(building, MATERIALS_FILE), billOfMaterials(facts));
+    await sync(building);
     await rm(folder, { recursive: true, force: true });
     await rename(building, folder);
-    await syncDirectory(this.dir);
+    await sync(this.dir);
     return { ...facts, path: join(folder, facts.file) };
   }
 
   async #read(sha256: string | null): Promise<StoredModel | null> {
     if (sha256 === null) return null;
     const folder = this.folder(sha256);
-    const facts = factsOf(await readFile(join(folder, FACTS_FILE)).catch(() => null));
+    const facts = factsOf(await readFile(join(folder, FACTS_FILE)));
     return facts === null || facts.sha256 !== sha256 ? null : { ...facts, path: join(folder, facts.file) };
   }
+}
+
+// A full table of files or a failing disk says nothing of the bytes.
+function unlessMissing(cause: unknown): null {
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+  throw new Fault('unavailable', 'gateway.model_unreadable', 'a stored model cannot be read', { cause });
 }
 
 /** The SHA-256 of a file, lower-case hex. */
@@ -120,8 +130,8 @@ export async function digestOf(path: string): Promise<string> {
 }
 
 // The folder may have been written by another version or by hand.
-function factsOf(bytes: Buffer | null): ModelFacts | null {
-  if (bytes === null || bytes.length > MAX_FACTS_BYTES) return null;
+function factsOf(bytes: Buffer): ModelFacts | null {
+  if (bytes.length > MAX_FACTS_BYTES) return null;
   let facts: Partial<Record<keyof ModelFacts, unknown>>;
   try {
     facts = Object(JSON.parse(bytes.toString('utf8')));
@@ -146,11 +156,12 @@ async function writeSynced(path: string, value: object): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path);
+// A file's bytes, or the names in a directory.
+async function sync(path: string): Promise<void> {
+  const file = await open(path);
   try {
-    await directory.sync();
+    await file.sync();
   } finally {
-    await directory.close();
+    await file.close();
   }
 }
