@@ -1,4 +1,5 @@
 import { DAY } from '../core/duration.ts';
+import type { Endpoint } from '../policy/types.ts';
 import type { Site } from './site.ts';
 
 export interface ReadyCheck {
@@ -17,7 +18,8 @@ const EXPIRY_WARNING = 30 * DAY;
 
 /** Whether the site can answer, and what is missing. A local model that is not there yet does not stop the rest. */
 export function readiness(site: Site): Readiness {
-  const checks = [ledgerCheck(site), anchorCheck(site), ...modelChecks(site), ...recordChecks(site)];
+  const records = recordChecks(site.policy.endpoints, site.world.clock.now());
+  const checks = [ledgerCheck(site), anchorCheck(site), ...modelChecks(site), ...records];
   return { ready: checks.every(({ state }) => state !== 'failing'), checks };
 }
 
@@ -48,17 +50,34 @@ function modelChecks({ models }: Site): readonly ReadyCheck[] {
   }));
 }
 
-function recordChecks({ policy, world }: Site): readonly ReadyCheck[] {
-  const now = world.clock.now();
-  const checks: ReadyCheck[] = [];
-  for (const { id, record } of policy.endpoints) {
-    if (record === null || record.selfDeclared || record.expires > now + EXPIRY_WARNING) continue;
-    const ended = record.expires <= now;
-    const days = Math.ceil((record.expires - now) / DAY);
-    const detail = ended
-      ? 'its residency record has expired'
-      : `its residency record expires in ${days} days`;
-    checks.push({ name: `endpoint ${id}`, state: 'warning', detail });
-  }
-  return checks;
+/** The records, and the evidence in them, that have ended or soon will, each with the fix. */
+export function recordChecks(endpoints: readonly Endpoint[], now: number): readonly ReadyCheck[] {
+  return endpoints.flatMap(({ id, provider, record }) => {
+    if (record === null || record.selfDeclared) return [];
+    const file = `governance/providers/${provider}.yaml`;
+    const ends = [
+      {
+        what: 'its residency record',
+        expires: record.expires,
+        fix: `check the facts in ${file}, date them anew, then build, sign and apply`,
+      },
+      ...record.evidence.map(({ document, expires }) => ({
+        what: `its evidence "${document}"`,
+        expires,
+        fix: `put the new document's digest and date under evidence in ${file}, then build, sign and apply`,
+      })),
+    ];
+    return ends
+      .filter(({ expires }) => expires <= now + EXPIRY_WARNING)
+      .map(({ what, expires, fix }) => ({
+        name: `endpoint ${id}`,
+        state: 'warning' as const,
+        detail: `${what} ${whenOf(expires, now)}; ${fix}`,
+      }));
+  });
+}
+
+function whenOf(expires: number, now: number): string {
+  if (expires <= now) return 'has expired';
+  return `expires in ${Math.ceil((expires - now) / DAY)} days`;
 }
