@@ -73,6 +73,7 @@ function relay(answer: Buffer): void {
     },
     begin: nothing,
     committed: nothing,
+    answered: nothing,
     resume: nothing,
     abort: nothing,
   });

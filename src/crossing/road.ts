@@ -4,6 +4,7 @@ import type { Caller } from '../identity/types.ts';
 import { bucket, encodeLeaf, type DecisionLeaf, type OutcomeStatus } from '../ledger/leaf.ts';
 import type { Ledger, RoadKeys } from '../ledger/types.ts';
 import type { EndpointDecision, Label } from '../policy/types.ts';
+import type { BundleGate } from './bundle-gate.ts';
 
 /** What somebody asks to move, before anything was decided. */
 export interface RoadRequest {
@@ -19,6 +20,8 @@ export interface RoadRequest {
   readonly input: Buffer;
   /** The hash of the bundle that decides. */
   readonly bundle: string;
+  /** Lets that bundle decide while it runs. */
+  readonly gate: BundleGate;
   /** Every endpoint that was looked at, with its decision. */
   readonly considered: readonly EndpointDecision[];
 }
@@ -48,14 +51,20 @@ const MAX_CONSIDERED = 32;
 export class Road {
   readonly request: RoadRequest;
   readonly #ledger: Ledger;
-  readonly #keys: RoadKeys;
+  readonly #decided: (endpoint: string | null) => void;
+  #keys: RoadKeys | null = null;
   #attempts = 0;
   #previous: number | null = null;
 
-  constructor(ledger: Ledger, request: RoadRequest) {
+  /** `decided` hears, once the road's first decision is durable, which endpoint it allowed; null for a denial. */
+  constructor(
+    ledger: Ledger,
+    request: RoadRequest,
+    decided: (endpoint: string | null) => void = () => undefined,
+  ) {
     this.request = request;
+    this.#decided = decided;
     this.#ledger = ledger;
-    this.#keys = ledger.openRoad(request.rid, { tenant: request.caller.tenant, caller: request.caller.id });
   }
 
   get rid(): string {
@@ -66,28 +75,45 @@ export class Road {
     return this.#attempts;
   }
 
+  /** False once the bundle that allowed this road decides no more: then it takes no further attempt. */
+  mayDecide(): boolean {
+    return this.request.gate.decides(this.request.bundle);
+  }
+
   /**
-   * Records that nothing leaves. `rule` names the check that denied when no endpoint was looked at.
-   * @throws Fault kind `unavailable` when the ledger cannot record.
+   * Records that nothing leaves.
+   * @throws Fault kind `unavailable` when the ledger cannot record; code `crossing.bundle_changed`.
    */
   async deny(): Promise<void> {
-    await this.#appendDecision(null, null);
+    await this.#appendDecision(null, null, false);
   }
 
   /**
    * Records that `body` may go to `decision.to`, and only then gives the right to send it.
-   * @throws Fault kind `unavailable` when the ledger cannot record; nothing was sent then.
+   * @throws Fault kind `unavailable` when the ledger cannot record, code `crossing.bundle_changed` when the bundle of
+   * this road decides no more; nothing was sent then.
    */
   async attempt(decision: EndpointDecision, body: Buffer): Promise<Attempt> {
-    const index = await this.#appendDecision(decision, body);
+    return this.#attempt(decision, body, false);
+  }
+
+  async #attempt(decision: EndpointDecision, body: Buffer, beside: boolean): Promise<Attempt> {
+    const index = await this.#appendDecision(decision, body, beside);
     const number = this.#attempts;
     const permit = mintPermit({ rid: this.rid, endpoint: decision.endpoint, bundle: this.request.bundle });
-    return new Attempt({ ledger: this.#ledger, keys: this.#keys, rid: this.rid, number, index, permit });
+    return new Attempt({
+      ledger: this.#ledger,
+      keys: this.#roadKeys(),
+      rid: this.rid,
+      number,
+      index,
+      permit,
+    });
   }
 
   /**
-   * Closes `failed` and opens the next attempt. Both leaves enter the log side by side, so that no crash can leave a
-   * road that is neither closed nor under way.
+   * Closes `failed` and opens the next attempt. Both leaves become durable together, so that no crash can leave a road
+   * that is neither closed nor under way. Ask `mayDecide` in the same turn.
    */
   async attemptAfter(
     failed: { attempt: Attempt; result: AttemptResult },
@@ -95,21 +121,37 @@ export class Road {
     body: Buffer,
   ): Promise<Attempt> {
     const closing = failed.attempt.close(failed.result, { roadEnds: false });
-    const opening = this.attempt(decision, body);
+    const opening = this.#attempt(decision, body, true);
     const [, attempt] = await Promise.all([closing, opening]);
     return attempt;
   }
 
-  async #appendDecision(allowed: EndpointDecision | null, body: Buffer | null): Promise<number> {
-    this.#attempts += 1;
-    const leaf = this.#decisionLeaf(allowed, body);
-    const appended = this.#ledger.appendRoad(this.#keys, encodeLeaf(leaf));
-    this.#previous = await appended;
-    return this.#previous;
+  // A road that is given up before its first decision draws no key.
+  #roadKeys(): RoadKeys {
+    const { rid, caller } = this.request;
+    this.#keys ??= this.#ledger.openRoad(rid, { tenant: caller.tenant, caller: caller.id });
+    return this.#keys;
+  }
+
+  async #appendDecision(
+    allowed: EndpointDecision | null,
+    body: Buffer | null,
+    beside: boolean,
+  ): Promise<number> {
+    const index = await this.request.gate.pass(this.request.bundle, async () => {
+      this.#attempts += 1;
+      const leaf = encodeLeaf(this.#decisionLeaf(allowed, body));
+      return this.#ledger.appendRoad(this.#roadKeys(), leaf, beside);
+    });
+    const first = this.#previous === null;
+    this.#previous = index;
+    if (first) this.#decided(allowed === null ? null : allowed.endpoint);
+    return index;
   }
 
   #decisionLeaf(allowed: EndpointDecision | null, body: Buffer | null): DecisionLeaf {
     const { request } = this;
+    const keys = this.#roadKeys();
     return {
       v: 1,
       kind: 'decision',
@@ -133,10 +175,10 @@ export class Road {
       })),
       to: allowed === null ? null : allowed.to,
       c: {
-        in: this.#keys.commit('in', request.input),
-        req: body === null ? null : this.#keys.commit('req', body),
-        caller: this.#keys.commit('caller', request.caller.id),
-        tenant: this.#keys.commit('tenant', request.caller.tenant),
+        in: keys.commit('in', request.input),
+        req: body === null ? null : keys.commit('req', body),
+        caller: keys.commit('caller', request.caller.id),
+        tenant: keys.commit('tenant', request.caller.tenant),
       },
     };
   }
@@ -164,6 +206,11 @@ export class Attempt {
   send(transport: Transport, request: EgressRequest, handler: EgressHandler): EgressCall {
     this.#call = transport.dispatch(this.#parts.permit, request, handler);
     return this.#call;
+  }
+
+  /** True once bytes of the request may have left: it was handed over, and a socket, if there is one, was connected. */
+  mayHaveLeft({ local }: { local: boolean }): boolean {
+    return this.#call !== null && (local || this.#call.observed() !== null);
   }
 
   /** Gathers the commitment over the bytes handed to the client's socket. */

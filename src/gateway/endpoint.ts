@@ -6,6 +6,8 @@ import type { ChatRequest } from './chat/request.ts';
 export interface Endpoint {
   /** `provider/model` */
   readonly id: string;
+  /** True for a model that this machine runs: no socket leads to it. */
+  readonly local: boolean;
   readonly transport: Transport;
   /**
    * The request as this provider wants it.

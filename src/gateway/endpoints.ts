@@ -8,12 +8,15 @@ import { prepareLlamaChat } from './adapter/llama.ts';
 import { prepareOpenAiChat } from './adapter/openai.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { LlamaTransport } from './llama/transport.ts';
+import type { LocalCalls } from './local-calls.ts';
 
 export interface EndpointSources {
   readonly egress: Egress;
   readonly secrets: ReadonlyMap<string, Secret>;
   /** The engine that runs the model of this name on this machine. */
   readonly local: (upstream: string) => LlamaTransport;
+  /** Knows what runs there, so that it can be ended with its bundle. */
+  readonly localCalls: LocalCalls;
   /** Milliseconds until the first byte of an answer, and between two pieces of it. */
   readonly timeoutMs: number;
 }
@@ -36,7 +39,8 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
     case 'llama':
       return {
         id: facts.id,
-        transport: localTransport(sources.local(facts.upstream), { endpoint: facts.id, bundle }),
+        local: true,
+        transport: localTransport(sources, facts, bundle),
         prepareChat: (chat) => prepareLlamaChat(chat, timeoutMs),
       };
     case 'openai': {
@@ -45,6 +49,7 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
       const secret = secretOf(facts, sources.secrets);
       return {
         id: facts.id,
+        local: false,
         // The channel is looked up when it is used: a record that egress refuses denies requests, not the start.
         transport: {
           dispatch: (permit, request, handler) =>
@@ -61,11 +66,17 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
 }
 
 // The engine needs no socket, and still nothing reaches it that was not decided and recorded.
-function localTransport(transport: LlamaTransport, at: { endpoint: string; bundle: string }): Transport {
+function localTransport(
+  { local, localCalls }: EndpointSources,
+  { id, upstream }: policy.Endpoint,
+  bundle: string,
+): Transport {
+  const transport = local(upstream);
   return {
     dispatch(permit, request, handler) {
-      if (spendPermit(permit, at.endpoint, at.bundle)) return transport.dispatch(request, handler);
-      throw new Fault('denied', 'egress.denied', `no permit for ${at.endpoint}`, {
+      if (spendPermit(permit, id, bundle))
+        return localCalls.start(bundle, handler, (kept) => transport.dispatch(request, kept));
+      throw new Fault('denied', 'egress.denied', `no permit for ${id}`, {
         details: { guard: 'permit' },
       });
     },

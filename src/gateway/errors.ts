@@ -151,6 +151,9 @@ const BY_KIND: Readonly<Partial<Record<FaultKind, { status: number; code: string
   unauthenticated: { status: 401, code: 'invalid_api_key' },
   denied: { status: 403, code: 'forbidden' },
   missing: { status: 404, code: 'not_found' },
+  conflict: { status: 409, code: 'conflict' },
+  exhausted: { status: 429, code: 'rate_limit_exceeded' },
+  unavailable: { status: 503, code: 'unavailable' },
 };
 
 function errorType(status: number): string {

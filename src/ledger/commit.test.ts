@@ -43,7 +43,7 @@ class HeldDisk {
 interface Bench extends AsyncDisposable {
   readonly held: HeldDisk;
   readonly durable: string[];
-  append(text: string): Promise<number>;
+  append(text: string, beside?: boolean): Promise<number>;
 }
 
 async function bench(world: World = systemWorld()): Promise<Bench> {
@@ -74,7 +74,7 @@ async function bench(world: World = systemWorld()): Promise<Bench> {
   return {
     held,
     durable,
-    append: (text) => commit.append({ entry: Buffer.from(text) }),
+    append: (text, beside) => commit.append({ entry: Buffer.from(text) }, beside),
     async [Symbol.asyncDispose]() {
       await commit[Symbol.asyncDispose]();
       await wal[Symbol.asyncDispose]();
@@ -165,4 +165,22 @@ test('a busy log waits a moment for more, an idle one does not', async () => {
   await log.append('busy');
   assert.ok(slept.length > 0);
   assert.deepEqual(new Set(slept), new Set([2]));
+});
+
+test('a leaf beside another is durable in the same sync, wherever a batch would end', async () => {
+  await using b = await bench();
+  b.held.hold();
+  const blocking = b.append('blocks');
+  while (b.held.syncs === 0) await nextTurn();
+  // 2,047 leaves and one more fill a batch: without the bond the pair would be cut in two.
+  const others = Array.from({ length: 2047 }, (_, i) => b.append(`other ${i}`));
+  const closing = b.append('closes');
+  const opening = b.append('opens', true);
+  const syncs = new Map<string, number>();
+  void closing.then(() => syncs.set('closes', b.held.syncs));
+  void opening.then(() => syncs.set('opens', b.held.syncs));
+  b.held.release();
+  await Promise.all([blocking, ...others, closing, opening]);
+  assert.equal(syncs.get('closes'), syncs.get('opens'));
+  assert.deepEqual(b.durable.slice(-2), ['closes', 'opens']);
 });

@@ -11,6 +11,8 @@ export interface Appendable {
 
 interface Waiting<T extends Appendable> {
   readonly item: T;
+  /** In one batch with the item before it, so that a crash keeps both or neither. */
+  readonly beside: boolean;
   readonly resolve: (index: number) => void;
   readonly reject: (error: Fault) => void;
 }
@@ -56,15 +58,19 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Resolves with the item's index once it is durable. @throws Fault `ledger.unavailable`. */
-  append(item: T): Promise<number> {
+  /**
+   * Resolves with the item's index once it is durable. With `beside` it becomes durable together with the item
+   * appended just before it in the same turn, or not at all.
+   * @throws Fault `ledger.unavailable`.
+   */
+  append(item: T, beside = false): Promise<number> {
     if (this.#stop.signal.aborted) return Promise.reject(unavailable('the log is closed'));
     if (this.#refused !== null) return Promise.reject(this.#refused);
-    if (this.#queue.length >= MAX_QUEUE || this.#queueBytes >= MAX_QUEUE_BYTES)
-      return Promise.reject(unavailable('too many appends wait for the disk'));
+    const full = this.#queue.length >= MAX_QUEUE || this.#queueBytes >= MAX_QUEUE_BYTES;
+    if (full && !beside) return Promise.reject(unavailable('too many appends wait for the disk'));
     this.#countArrival();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, resolve, reject });
+      this.#queue.push({ item, beside, resolve, reject });
       this.#queueBytes += item.entry.length;
       if (this.#queue.length >= BUSY_BATCH) this.#enough();
       this.#running ??= this.#run();
@@ -102,15 +108,17 @@ export class GroupCommit<T extends Appendable> implements AsyncDisposable {
 
   #takeBatch(): Waiting<T>[] {
     const limit = Math.min(MAX_BATCH_BYTES, this.#options.wal.batchLimit);
-    const batch: Waiting<T>[] = [];
     let bytes = batchBytes([]);
-    for (const waiting of this.#queue) {
-      bytes += 2 + waiting.item.entry.length;
-      if (batch.length === MAX_BATCH || (bytes > limit && batch.length > 0)) break;
-      batch.push(waiting);
-      this.#queueBytes -= waiting.item.entry.length;
+    let count = 0;
+    for (const { item } of this.#queue) {
+      bytes += 2 + item.entry.length;
+      if (count === MAX_BATCH || (bytes > limit && count > 0)) break;
+      count += 1;
     }
-    this.#queue = this.#queue.slice(batch.length);
+    while (count > 1 && this.#queue[count]?.beside === true) count -= 1;
+    const batch = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    for (const { item } of batch) this.#queueBytes -= item.entry.length;
     return batch;
   }
 

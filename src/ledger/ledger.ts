@@ -90,7 +90,7 @@ export class SiteLedger implements Ledger {
     return road;
   }
 
-  async appendRoad(keys: RoadKeys, entry: Buffer): Promise<number> {
+  async appendRoad(keys: RoadKeys, entry: Buffer, beside = false): Promise<number> {
     const road = keys instanceof OpenRoad ? this.#states.get(keys) : undefined;
     if (!(keys instanceof OpenRoad) || road === undefined)
       throw new Fault('invalid', 'ledger.bad_road', 'the keys are those of another log');
@@ -100,7 +100,7 @@ export class SiteLedger implements Ledger {
     // The key is durable before the leaf is so much as written: a leaf whose commitments nobody can open proves little.
     if (!keys.isDurable) await this.#storeKey(keys);
     this.#parts.index.keep(road, keys.slot);
-    return this.#commit.append({ entry, leaf, road });
+    return this.#commit.append({ entry, leaf, road }, beside);
   }
 
   async appendRecovered(entry: Buffer): Promise<number> {

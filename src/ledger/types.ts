@@ -62,8 +62,11 @@ export interface Ledger extends AsyncDisposable {
   readonly vkey: string;
   /** Draws the road's request key; it becomes durable no later than the first leaf appended with it. */
   openRoad(rid: string, owner: RoadOwner): RoadKeys;
-  /** Appends a decision or outcome leaf of a road; resolves with its index once it is durable. */
-  appendRoad(keys: RoadKeys, entry: Buffer): Promise<number>;
+  /**
+   * Appends a decision or outcome leaf of a road; resolves with its index once it is durable. With `beside` a crash
+   * keeps it and the leaf appended just before it in the same turn, or neither.
+   */
+  appendRoad(keys: RoadKeys, entry: Buffer, beside?: boolean): Promise<number>;
   /** Appends an outcome for a road of an earlier process, which has no keys here any more. */
   appendRecovered(entry: Buffer): Promise<number>;
   /** Appends a leaf of no road. */
@@ -73,7 +76,7 @@ export interface Ledger extends AsyncDisposable {
   /** Number of durable leaves. */
   size(): number;
   /**
-   * The time to write into the next leaf, in ms since 1970; never earlier than that of any leaf before it.
+   * The time to write into the next leaf, in ms since 1970; never earlier than that of a leaf that is durable.
    * @throws Fault kind `unavailable`, code `ledger.clock_regression`, when the clock stepped back beyond the tolerance.
    */
   time(): number;

@@ -2,10 +2,11 @@ import type { AttemptResult } from '../../crossing/road.ts';
 import type { EgressCall, EgressRequest } from '../../egress/types.ts';
 import type { EndpointDecision } from '../../policy/types.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { SECOND } from '../../core/duration.ts';
 import { toFault } from '../../core/fault.ts';
 import type { Exchange } from '../exchange.ts';
 import { govern, type Gateway, type Governed } from '../govern.ts';
-import { answerHeaders, finish } from './finish.ts';
+import { answerHeaders, finish, giveUp } from './finish.ts';
 import { plainRelay } from './relay-plain.ts';
 import { streamRelay } from './relay-stream.ts';
 import { parseChat, type ChatRequest } from './request.ts';
@@ -24,55 +25,55 @@ export async function chatCompletions(gateway: Gateway, exchange: Exchange): Pro
   const chat = parseChat(exchange.body);
   const governed = await govern(gateway, exchange, { surface: 'openai', model: chat.model });
   if (governed === null) return;
-  const candidates = prepare(gateway, governed, chat);
+  const { road } = governed;
+  const candidates = candidatesOf(gateway, governed, chat);
+  const first = candidates.next();
+  if (first.done === true) throw toFault(first.value);
   const client = watchClient(exchange);
   const tried: string[] = [];
-  let [candidate, ...others] = candidates;
-  if (candidate === undefined) return;
-  let attempt = await governed.road.attempt(candidate.decision, candidate.request.body);
+  let candidate = first.value;
+  let attempt = await road.attempt(candidate.decision, candidate.request.body);
   for (;;) {
-    tried.push(candidate.endpoint.id);
-    const commitment = attempt.responseCommitment();
     const { endpoint, request } = candidate;
-    const run: Run = {
-      gateway,
-      exchange,
-      road: governed.road,
-      chat,
-      attempt,
-      endpoint,
-      request,
-      commitment,
-      tried,
-    };
+    tried.push(endpoint.id);
+    const commitment = attempt.responseCommitment();
+    const run: Run = { gateway, exchange, road, chat, attempt, endpoint, request, commitment, tried };
     const relay = start(run, client);
     const relayed = await relay.settled;
-    const next = others[0];
-    if (!mayTryNext(relayed, relay) || next === undefined || client.gone) {
+    const over = !mayTryNext(relayed, relay) || client.gone || !road.mayDecide();
+    const next = over ? null : candidates.next();
+    if (next === null || next.done === true) {
       await finish(run, relay, relayed);
       return;
     }
-    const result = resultOfFailed(relayed);
-    attempt = await governed.road.attemptAfter({ attempt, result }, next.decision, next.request.body);
-    candidate = next;
-    others = others.slice(1);
+    candidate = next.value;
+    const failed = { attempt, result: resultOfFailed(relayed) };
+    try {
+      attempt = await road.attemptAfter(failed, candidate.decision, candidate.request.body);
+    } catch (thrown) {
+      giveUp(run, thrown);
+      return;
+    }
   }
 }
 
-// An endpoint that cannot honour the request is passed over; when none can, the caller learns which parameter it is.
-function prepare(gateway: Gateway, governed: Governed, chat: ChatRequest): readonly Candidate[] {
-  const candidates: Candidate[] = [];
+// Each request is made ready when its turn comes. An endpoint that cannot honour it is passed over; when none can, the
+// caller learns from the first which parameter it is.
+function* candidatesOf(
+  gateway: Gateway,
+  governed: Governed,
+  chat: ChatRequest,
+): Generator<Candidate, unknown> {
   let refusal: unknown = null;
   for (const decision of governed.allowed) {
     const endpoint = gateway.endpoint(decision.endpoint);
     try {
-      candidates.push({ decision, endpoint, request: endpoint.prepareChat(chat) });
+      yield { decision, endpoint, request: endpoint.prepareChat(chat) };
     } catch (thrown) {
       refusal ??= thrown;
     }
   }
-  if (candidates.length === 0) throw toFault(refusal);
-  return candidates;
+  return refusal;
 }
 
 interface ClientWatch {
@@ -96,6 +97,7 @@ function start(run: Run, client: ClientWatch): Relay {
     reply: run.exchange.reply,
     begin: () => run.exchange.reply.head(200, answerHeaders(run, 'text/event-stream; charset=utf-8')),
     committed: (bytes: Buffer) => run.commitment.update(bytes),
+    answered: () => void linger(run, () => call?.abort()),
     resume: () => call?.resume(),
     abort: () => call?.abort(),
   };
@@ -112,6 +114,12 @@ function start(run: Run, client: ClientWatch): Relay {
     relay.handler.onError(toFault(thrown));
   }
   return relay;
+}
+
+// A connection whose answer ends soon can be used again; one that goes on talking is cut.
+async function linger(run: Run, abort: () => void): Promise<void> {
+  await run.gateway.world.clock.sleep(SECOND);
+  abort();
 }
 
 function mayTryNext(relayed: Relayed, relay: Relay): boolean {

@@ -4,6 +4,7 @@ import {
   errorEvent,
   JSON_TYPE,
   noEligibleEndpoint,
+  surfaceError,
   upstreamInterrupted,
   type SurfaceError,
 } from '../errors.ts';
@@ -35,6 +36,15 @@ export async function finish(run: Run, relay: Relay, relayed: Relayed): Promise<
   ending.send?.();
 }
 
+/** Answers a road that can neither be closed nor go on, because the log takes nothing more. */
+export function giveUp(run: Run, thrown: unknown): void {
+  const error = surfaceError(toFault(thrown));
+  const body = errorBody(error);
+  run.gateway.log.error('gateway.road_given_up', { code: error.code });
+  run.exchange.reply.head(error.status, { ...answerHeaders(run, JSON_TYPE), ...error.headers });
+  run.exchange.reply.end(body);
+}
+
 export function answerHeaders(run: Run, type: string): Record<string, string> {
   return { ...governedHeaders(run.road, run.exchange, run.endpoint.id), 'content-type': type };
 }
@@ -53,7 +63,7 @@ function endingOf(run: Run, relay: Relay, relayed: Relayed): Ending {
           status: 'client-gone',
           code: null,
           http: relayed.http,
-          sent: relayed.http === null ? 0 : run.request.body.length,
+          sent: run.attempt.mayHaveLeft(run.endpoint) ? run.request.body.length : 0,
           received: relay.traffic.received,
           res: relay.begun() ? run.commitment.digest() : null,
         },

@@ -67,19 +67,22 @@ class StreamRelay implements Relay {
     return this.#pass(events);
   }
 
-  // Events that arrived together leave together: one write, one commitment update.
+  // Events that arrived together leave together: one write, one commitment update. Comments before the first chunk are
+  // dropped: until then the reply has no head, so that a failure can still be told by a status.
   #pass(events: readonly StreamEvent[]): boolean {
     const good: Buffer[] = [];
+    let answered = this.#begun;
     let ending: Relayed | null = null;
     for (const { bytes, data } of events) {
-      const answered = this.#begun || good.length > 0;
       if (data === DONE && answered) ending = { kind: 'streamed', http: this.#http ?? 0, terminal: bytes };
       else if (data !== null && !isChunk(data)) ending = this.#garbled();
       if (ending !== null) break;
-      good.push(bytes);
+      answered ||= data !== null;
+      if (answered) good.push(bytes);
     }
     const flowing = good.length === 0 || this.#write(good);
     if (ending !== null) this.#settle(ending);
+    if (ending?.kind === 'streamed') this.#context.answered();
     return flowing;
   }
 

@@ -31,6 +31,8 @@ export interface RelayContext {
   readonly begin: () => void;
   /** Sees every byte handed to the client. */
   readonly committed: (bytes: Buffer) => void;
+  /** The answer is whole; what the provider still sends is of no use. */
+  readonly answered: () => void;
   readonly resume: () => void;
   readonly abort: () => void;
 }

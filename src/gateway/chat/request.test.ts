@@ -55,3 +55,36 @@ test('an image that the provider would have to fetch is refused, an inlined one 
   assert.equal(refusedParam(message('https://media.example/x.png')), 'messages[0].content[0].image_url.url');
   assert.ok(parse(message('data:image/png;base64,AA==')));
 });
+
+const partly = (part: unknown): unknown => ({ ...good, messages: [{ role: 'user', content: [part] }] });
+const AT = 'messages[0].content[0]';
+
+for (const [param, part] of [
+  [`${AT}.type`, { type: 'video_url', video_url: { url: 'http://media.example/v' } }],
+  [`${AT}.type`, { type: 'file', file: { file_id: 'file-1' } }],
+  [`${AT}.type`, { type: 'constructor' }],
+  [`${AT}.image_url.url`, { type: 'image_url', image_url: ['http://media.example/x'] }],
+  [`${AT}.image_url.url`, { type: 'image_url', image_url: 'http://media.example/x' }],
+  [`${AT}.image_url.url`, { type: 'image_url', image_url: { url: ' data:image/png,http://media.example' } }],
+  [
+    `${AT}.image_url.file_id`,
+    { type: 'image_url', image_url: { url: 'data:image/png;base64,AA', file_id: 'f' } },
+  ],
+  [`${AT}.url`, { type: 'text', text: 'a', url: 'http://media.example' }],
+  [
+    `${AT}.input_audio.data`,
+    { type: 'input_audio', input_audio: { data: 'http://m.example', format: 'wav' } },
+  ],
+] as const) {
+  test(`a part that only refers to its content is refused: ${JSON.stringify(part).slice(0, 80)}`, () => {
+    assert.equal(refusedParam(partly(part)), param);
+  });
+}
+
+test('text, inlined images and inlined audio may go', () => {
+  assert.ok(parse(partly({ type: 'text', text: 'see http://media.example' })));
+  assert.ok(
+    parse(partly({ type: 'image_url', image_url: { url: 'data:image/png;base64,AA==', detail: 'low' } })),
+  );
+  assert.ok(parse(partly({ type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } })));
+});
