@@ -1,15 +1,8 @@
 import { close, constants, fdatasync, fstat, open, read, write } from 'node:fs';
-import {
-  mkdir,
-  open as openHandle,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
+import { open as openHandle, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+
+import { makePrivateFolder } from '../core/durable.ts';
 
 /** An open file; `write` writes all bytes or rejects, `read` gives fewer at the end of the file. */
 export interface DiskFile {
@@ -34,6 +27,7 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** With all in it; nothing when it does not exist. */
   removeDirectory(path: string): Promise<void>;
+  /** With its missing parents, for their owner alone. */
   makeDirectory(path: string): Promise<void>;
   /** Makes a file's bytes or a directory's names durable. */
   sync(path: string): Promise<void>;
@@ -66,9 +60,7 @@ export const realDisk: Disk = {
   },
   remove: unlink,
   removeDirectory: (path) => rm(path, { recursive: true, force: true }),
-  async makeDirectory(path) {
-    await mkdir(path, { recursive: true });
-  },
+  makeDirectory: makePrivateFolder,
   async sync(path) {
     await using handle = await openHandle(path, 'r');
     await handle.sync();

@@ -5,7 +5,7 @@ import type { Clock } from '../core/world.ts';
 /** How far the clock may step back before the log refuses leaves until it has caught up, in ms. */
 export const CLOCK_TOLERANCE = 5 * SECOND;
 
-/** Times of leaves, which never step back although the machine's clock may. */
+/** Times of leaves: none is before a leaf that was durable when it was timed, although the clock may step back. */
 export class LeafClock {
   readonly #clock: Clock;
   #last = 0;
@@ -14,7 +14,7 @@ export class LeafClock {
     this.#clock = clock;
   }
 
-  /** Remembers the time of a leaf. */
+  /** Remembers the time of a durable leaf. A reading of the clock that no leaf carries binds nobody. */
   saw(t: number): void {
     this.#last = Math.max(this.#last, t);
   }
@@ -26,11 +26,10 @@ export class LeafClock {
     return `the clock is ${behind} ms behind the last leaf; set it right or wait until it has caught up`;
   }
 
-  /** The later of now and the last leaf's time. @throws Fault `ledger.clock_regression`. */
+  /** The later of now and the last durable leaf's time. @throws Fault `ledger.clock_regression`. */
   time(): number {
     const trouble = this.trouble();
     if (trouble !== null) throw new Fault('unavailable', 'ledger.clock_regression', trouble);
-    this.saw(this.#clock.now());
-    return this.#last;
+    return Math.max(this.#last, this.#clock.now());
   }
 }

@@ -227,6 +227,19 @@ test('a clock that steps back a little is smoothed, further back is refused unti
   assert.equal(ledger.trouble(), null);
 });
 
+test('a reading of a clock that leapt ahead for a moment binds no later leaf', async () => {
+  await using site = testSite();
+  const world = steppedWorld(1_800_000_000_000);
+  const ledger = await site.open({ world });
+  await wholeRoad(ledger);
+  world.advance(3_600_000);
+  assert.equal(ledger.time(), 1_800_003_600_000);
+  world.advance(-3_600_000);
+  assert.equal(ledger.trouble(), null);
+  assert.equal(ledger.time(), 1_800_000_000_000);
+  await wholeRoad(ledger);
+});
+
 test('20,000 leaves at 64 callers', async (t) => {
   await using site = testSite();
   const ledger = await site.open({ segmentBytes: 16 << 20 });

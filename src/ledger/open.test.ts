@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import type { Log } from '../core/log.ts';
+import { openDatabase } from '../storage/database.ts';
 import { decision, newRoad, SEGMENT_BYTES, testSite, wholeRoad } from '../../test/support/ledger-site.ts';
 import { lockFile } from './lock.ts';
 import { checkLog } from './check.ts';
 import { realDisk } from './disk.ts';
 import { parseSigner, signCheckpoint } from './note.ts';
+import { RoadStore } from './store.ts';
 import type { Ledger } from './types.ts';
 
 async function roads(ledger: Ledger, count: number): Promise<string[]> {
@@ -251,6 +253,71 @@ test('the road index is rebuilt when the database is gone or speaks of leaves th
   ledger = await site.open();
   assert.equal(ledger.size(), 0);
   assert.equal(await ledger.receipt(made[0] ?? ''), null);
+});
+
+test('slots that a power loss took away cost no index: only their number is put right', async () => {
+  await using site = testSite();
+  let ledger = await site.open();
+  const [rid = ''] = await roads(ledger, 3);
+  const { logId } = ledger;
+  await site.close();
+  const data = join(site.dir, '..');
+  const watermark = async (slots: number | null): Promise<number> => {
+    await using database = await openDatabase({ url: 'sqlite', dir: data });
+    const store = await RoadStore.open(database, logId);
+    const { leaves } = await store.watermark();
+    if (slots !== null) await store.write({ roads: [], sites: [], watermark: { leaves, slots } });
+    return (await store.watermark()).slots;
+  };
+  assert.equal(await watermark(99_999), 99_999);
+  const log: Log = { info: () => {}, warn: (event) => assert.fail(event), error: assert.fail };
+  ledger = await site.open({ log });
+  assert.equal((await ledger.receipt(rid))?.state, 'closed');
+  assert.equal(Object.keys((await ledger.opening(rid)) ?? {}).length, 3);
+  await site.close();
+  assert.equal(await watermark(null), 3);
+});
+
+test('an anchor directory that cannot be used refuses the start when it was asked for, and warns when not', async () => {
+  for (const place of ['/proc/nobody/anchor', '/dev/null/anchor']) {
+    await using site = testSite();
+    await assert.rejects(site.open({ anchorDir: place }), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'ledger.unavailable');
+      assert.match(error.message, /cannot use the anchor directory .*\(E\w+\).*ledger\.anchor/);
+      return true;
+    });
+    const warnings: string[] = [];
+    const log: Log = { info: () => {}, warn: (event) => warnings.push(event), error: assert.fail };
+    const ledger = await site.open({ anchorDir: place, anchorOptional: true, log });
+    assert.deepEqual(warnings, ['ledger.no_anchor']);
+    assert.equal(ledger.anchored(), false);
+    await wholeRoad(ledger);
+  }
+});
+
+test('what an optional anchor says is not passed over', async () => {
+  await using site = testSite();
+  await roads(await site.open(), 2);
+  await site.close();
+  const anchor = readdirSync(site.anchorDir).find((name) => name.endsWith('.anchor')) ?? assert.fail();
+  const path = join(site.anchorDir, anchor);
+  writeFileSync(path, readFileSync(path).fill(0xff));
+  await assert.rejects(site.open({ anchorOptional: true }), { code: 'ledger.anchor_damaged' });
+});
+
+test('folders, locks and entry bundles are for the owner alone', async () => {
+  await using site = testSite();
+  const ledger = await site.open();
+  await roads(ledger, 130);
+  await site.close();
+  const shown = ['checkpoint', /^tile\/\d/];
+  for (const top of [site.dir, site.anchorDir])
+    for (const name of ['', ...readdirSync(top, { recursive: true, encoding: 'utf8' })]) {
+      const facts = statSync(join(top, name));
+      const inLog = name.slice(ledger.logId.length + 1);
+      const isPublic = facts.isFile() && shown.some((one) => inLog.match(one) !== null);
+      assert.equal((facts.mode & 0o077) === 0, !isPublic, `${top}/${name} ${facts.mode.toString(8)}`);
+    }
 });
 
 test('a published checkpoint that is cut off says nothing, a signed larger one refuses', async () => {

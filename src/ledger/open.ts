@@ -4,7 +4,7 @@ import { Fault } from '../core/fault.ts';
 import { openAnchor, type Anchor } from './anchor.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { DayKeys } from './day-keys.ts';
-import { realDisk, type Disk } from './disk.ts';
+import { diskErrorName, realDisk, type Disk } from './disk.ts';
 import { loadLogKey, loadMasterKey, type LogKey } from './key.ts';
 import { LeafClock } from './leaf-clock.ts';
 import { readLeaf } from './leaf-facts.ts';
@@ -14,7 +14,7 @@ import { openCheckpoint, type TreeHead } from './note.ts';
 import type { LedgerOptions } from './options.ts';
 import { RoadIndex } from './road-index.ts';
 import { RoadFile } from './roads.ts';
-import { RoadStore } from './store.ts';
+import { RoadStore, type Watermark } from './store.ts';
 import { TiledLog } from './tiled-log.ts';
 import { TILE_WIDTH } from './tree.ts';
 import type { Ledger } from './types.ts';
@@ -41,7 +41,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const key = await loadLogKey(folder, options.site);
   const directory = join(options.dir, key.logId);
   await disk.makeDirectory(directory);
-  const anchor = await openAnchorIn(disk, options.anchorDir, key);
+  const anchor = await openAnchorIn(options, disk, key);
   if (anchor !== null) resources.use(anchor);
   const master = await loadMasterKey(folder);
   const days = resources.use(
@@ -69,8 +69,22 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   return new SiteLedger(options, { ...parts, resources: resources.move() });
 }
 
-async function openAnchorIn(disk: Disk, directory: string | null, key: LogKey): Promise<Anchor | null> {
-  return directory === null ? null : openAnchor({ disk, directory, key: key.signer.vkey });
+async function openAnchorIn(options: LedgerOptions, disk: Disk, key: LogKey): Promise<Anchor | null> {
+  const { anchorDir: directory, anchorOptional, log } = options;
+  if (directory === null) return null;
+  try {
+    return await openAnchor({ disk, directory, key: key.signer.vkey });
+  } catch (cause) {
+    // What the anchor says is never passed over; only a place that cannot hold one may be.
+    if (cause instanceof Fault && cause.code !== 'ledger.unavailable') throw cause;
+    const why = diskErrorName(cause instanceof Fault ? (cause.cause ?? cause) : cause);
+    if (anchorOptional === true) {
+      log.warn('ledger.no_anchor', { directory, why });
+      return null;
+    }
+    const message = `cannot use the anchor directory ${directory} (${why}); make it writable, or name another under ledger.anchor`;
+    throw new Fault('unavailable', 'ledger.unavailable', message, { cause });
+  }
 }
 
 async function replay(
@@ -130,12 +144,7 @@ async function recoverIndex(
   { key, log, roads }: { key: LogKey; log: TiledLog; roads: RoadFile },
 ): Promise<RoadIndex> {
   const store = await RoadStore.open(options.database, key.logId);
-  let known = await store.watermark();
-  if (known.leaves > log.size || known.slots > roads.next) {
-    options.log.warn('ledger.index_rebuilt', { leaves: log.size });
-    await store.clear();
-    known = { leaves: 0, slots: 0 };
-  }
+  const known = await trustedWatermark(options, store, { leaves: log.size, slots: roads.next });
   const index = new RoadIndex(store, known.leaves);
   await recoverSlots(index, roads, Math.max(0, known.slots - SLOT_MARGIN));
   for (let first = known.leaves; first < log.size; first += RECOVERY_CHUNK) {
@@ -149,6 +158,26 @@ async function recoverIndex(
     await index.flush(roads.next);
   }
   return index;
+}
+
+// Slots are counted before they are durable, and a power loss takes the last ones away: their roads have no leaf, so the
+// rows still hold. Leaves are counted when they are durable: an index with more of them is that of another log.
+async function trustedWatermark(
+  options: LedgerOptions,
+  store: RoadStore,
+  found: Watermark,
+): Promise<Watermark> {
+  const stored = await store.watermark();
+  if (stored.leaves > found.leaves) {
+    options.log.warn('ledger.index_rebuilt', { leaves: found.leaves });
+    await store.clear();
+    return { leaves: 0, slots: 0 };
+  }
+  if (stored.slots <= found.slots) return stored;
+  const watermark = { leaves: stored.leaves, slots: found.slots };
+  // Written down at once: new roads will take those slots, and the old number would speak for them.
+  await store.write({ roads: [], sites: [], watermark });
+  return watermark;
 }
 
 async function recoverSlots(index: RoadIndex, roads: RoadFile, from: number): Promise<void> {

@@ -10,6 +10,8 @@ export interface LedgerOptions {
   readonly keysDir: string;
   /** A folder outside the data directory for the last signed checkpoint, or null. */
   readonly anchorDir: string | null;
+  /** True for an anchor that nobody asked for: where it cannot be used the log opens without one. */
+  readonly anchorOptional?: boolean;
   readonly site: string;
   readonly database: Database;
   readonly world: World;

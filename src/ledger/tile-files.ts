@@ -11,7 +11,7 @@ interface Pending {
 
 const HASH_MODE = 0o644;
 // Entries show every tenant's traffic; only the log's own user reads them from the disk.
-const ENTRY_MODE = 0o640;
+const ENTRY_MODE = 0o600;
 
 /**
  * The tiles on disk, for one writer: `flush`, `publish` and `syncAll` run one after the other. What is given to `add` can be read at once, is written soon and is durable after `syncAll`; what

@@ -24,6 +24,7 @@ export interface TestOptions {
   readonly io?: Disk;
   readonly log?: Log;
   readonly anchorDir?: string | null;
+  readonly anchorOptional?: boolean;
   readonly segmentBytes?: number;
 }
 
