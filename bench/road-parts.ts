@@ -1,3 +1,4 @@
+import { BundleGate } from '../src/crossing/bundle-gate.ts';
 import { Road, type Attempt } from '../src/crossing/road.ts';
 import { OpenRoad } from '../src/ledger/roads.ts';
 import { systemWorld } from '../src/core/world.ts';
@@ -69,6 +70,7 @@ class RoadBench {
   readonly #atOnce: number;
   readonly #world = systemWorld();
   readonly #engine = sampleEngine();
+  readonly #gate = new BundleGate(this.#engine.hash);
   readonly #decision = decided(this.#engine);
   #held: (() => void)[] = [];
 
@@ -109,6 +111,7 @@ class RoadBench {
       purpose,
       input: this.#bodies.request,
       bundle: this.#engine.hash,
+      gate: this.#gate,
       considered: [this.#decision],
     });
   }

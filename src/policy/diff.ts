@@ -16,22 +16,18 @@ export function diffBundles(before: Bundle, after: Bundle): PartChange[] {
     const [old, now] = [before.digests[part], after.digests[part]];
     if (old === now) return [];
     const change = old === undefined ? 'added' : now === undefined ? 'removed' : 'changed';
-    return [{ part, change, inside: change === 'changed' ? inside(partOf(before, part), partOf(after, part)) : [] }];
+    return [
+      { part, change, inside: change === 'changed' ? inside(partOf(before, part), partOf(after, part)) : [] },
+    ];
   });
 }
 
 function partOf(bundle: Bundle, part: string): unknown {
   const [kind, id = ''] = part.split('/');
-  switch (kind) {
-    case 'providers':
-      return bundle.providers.find((provider) => provider.id === id);
-    case 'packs':
-      return bundle.packs[id]?.policies;
-    case 'policies':
-      return bundle.policies[id];
-    default:
-      return Object.getOwnPropertyDescriptor(bundle, part)?.value;
-  }
+  if (kind === 'providers') return bundle.providers.find((provider) => provider.id === id);
+  if (kind === 'packs') return bundle.packs[id]?.policies;
+  if (kind === 'policies') return bundle.policies[id];
+  return Object.getOwnPropertyDescriptor(bundle, part)?.value;
 }
 
 function inside(before: unknown, after: unknown): string[] {

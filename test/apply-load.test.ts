@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bundleHash } from '../src/policy/bundle.ts';
+import type { Bundle } from '../src/policy/types.ts';
+import { after, applied, decisionsOf, firstSigner, runningOf } from './support/bundles.ts';
+import { until } from './support/observe.ts';
+import { startProvider } from './support/provider.ts';
+import { chat, chatBody, oneModel, type Asked } from './support/road.ts';
+import { startSite, type Site } from './support/site.ts';
+
+const PER_SECOND = 500;
+const SECONDS = 3;
+const CHANGES = 4;
+
+test('policy changes under 500 requests a second lose none, and no bundle decides after its successor’s leaf', async () => {
+  await using provider = await startProvider();
+  await using site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
+  const signer = firstSigner(site);
+  const bundles = [await runningOf(site)];
+  await chat(site, chatBody('warm'));
+  const began = performance.now();
+  const load = arrive(site, began);
+  for (let i = 1; i <= CHANGES; i++) {
+    await delay((SECONDS * 1000) / (CHANGES + 1));
+    bundles.push(await applied(site, following(bundles, i), signer));
+  }
+  const asked = await Promise.all(await load);
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(asked.length / seconds > PER_SECOND * 0.6, `${asked.length} requests took ${seconds} s`);
+  assert.deepEqual(
+    asked.filter(({ status, broken }) => status !== 200 || broken).map(({ text }) => text),
+    [],
+  );
+
+  let decisions = await decisionsOf(site);
+  const all = async (): Promise<boolean> => (decisions = await decisionsOf(site)).length > asked.length;
+  await until(all, 'the checkpoint covers every decision');
+  assert.equal(decisions.length, asked.length + 1);
+  for (const { by, runs } of decisions) assert.equal(by, runs);
+  assert.deepEqual(new Set(decisions.map(({ by }) => by)), new Set(bundles.map(bundleHash)));
+});
+
+/** Requests that arrive at their times whether or not earlier ones have been answered. */
+async function arrive(site: Site, began: number): Promise<readonly Promise<Asked>[]> {
+  const asked: Promise<Asked>[] = [];
+  while (asked.length < PER_SECOND * SECONDS) {
+    const due = ((performance.now() - began) / 1000) * PER_SECOND;
+    while (asked.length < Math.min(due, PER_SECOND * SECONDS)) asked.push(chat(site, chatBody('hello')));
+    await delay(2);
+  }
+  return asked;
+}
+
+function following(bundles: readonly Bundle[], i: number): Bundle {
+  const last = bundles.at(-1);
+  assert.ok(last !== undefined);
+  return after(last, { policies: { [`own-${i}`]: 'permit (principal, action, resource) when { false };' } });
+}
