@@ -2,6 +2,7 @@ import { readEnv, type Env } from '../core/env.ts';
 import { nearest } from '../core/nearest.ts';
 import { toFault } from '../core/fault.ts';
 import { FAILED, OK, say, USAGE, type Io, type Text } from './io.ts';
+import { printableText } from './printable.ts';
 
 /** What a command's file gives; `help` is null for a command that answers --help by itself. */
 interface Loaded {
@@ -46,6 +47,18 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       import('./key.ts').then(({ keyCommand, KEY_HELP }) => ({ run: keyCommand, help: KEY_HELP })),
     summary: { ja: '呼び出し鍵を扱う', en: 'manage callers’ keys' },
   },
+  policy: {
+    load: async () => import('./policy.ts').then(({ policyCommand }) => ({ run: policyCommand, help: null })),
+    summary: { ja: 'ガバナンスを確かめ、説明する', en: 'check and explain governance' },
+  },
+  provider: {
+    load: async () =>
+      import('./provider.ts').then(({ providerCommand, PROVIDER_HELP }) => ({
+        run: providerCommand,
+        help: PROVIDER_HELP,
+      })),
+    summary: { ja: '提供者の下書きを作る', en: 'draft a provider' },
+  },
   approval: {
     load: async () =>
       import('./approval.ts').then(({ approvalCommand, APPROVAL_HELP }) => ({
@@ -53,6 +66,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
         help: APPROVAL_HELP,
       })),
     summary: { ja: '用途の承認を扱う', en: 'manage approvals of purposes' },
+  },
+  org: {
+    load: async () =>
+      import('./org.ts').then(({ orgCommand, ORG_HELP }) => ({ run: orgCommand, help: ORG_HELP })),
+    summary: { ja: '組織を扱う', en: 'manage organisations' },
   },
   model: {
     load: async () =>
@@ -79,6 +97,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: { ja: '設定を確かめる', en: 'check the configuration' },
   },
 };
+
+/** What is wrong with how the command was called, or with what it was told to read. */
+const USAGE_FAULTS = new Set([
+  'core.config',
+  'core.environment',
+  'core.unreadable_file',
+  'egress.invalid_url',
+]);
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -116,9 +142,9 @@ async function run(command: Loaded, args: readonly string[], io: Io): Promise<nu
       return USAGE;
     }
     const fault = toFault(thrown);
-    if (args.includes('--json')) io.err(`${JSON.stringify({ code: fault.code, message: fault.message })}\n`);
-    else io.err(`sekisho: ${fault.message}\n`);
-    return fault.code === 'core.config' || fault.code === 'core.environment' ? USAGE : FAILED;
+    const { troubleText } = await import('./trouble.ts');
+    io.err(troubleText(fault, io, { json: args.includes('--json') }));
+    return USAGE_FAULTS.has(fault.code) ? USAGE : FAILED;
   }
 }
 
@@ -144,7 +170,8 @@ function processIo(env: Env): Io {
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort());
   return {
-    out: (text) => void process.stdout.write(text),
+    // Answers and names in it come from outside; a pipe gets them as they are.
+    out: (text) => void process.stdout.write(process.stdout.isTTY ? printableText(text) : text),
     err: (text) => void process.stderr.write(text),
     terminal: process.stderr.isTTY,
     env,
