@@ -87,6 +87,7 @@ async function httpServer({ load, answer, ms }: PartsOptions): Promise<Part> {
     host: '127.0.0.1',
     port: 0,
     tls: null,
+    refuse: () => null,
     serve(incoming) {
       const { reply } = incoming;
       void incoming.readBody(2 ** 20).then(() => {

@@ -3,29 +3,23 @@ import { z } from 'zod';
 import { Fault, toFault } from '../core/fault.ts';
 import type { Log } from '../core/log.ts';
 import type { BoundRoute, Route, RouteCaller, RouteReply } from '../core/route.ts';
-import { errorBody, JSON_TYPE, surfaceError } from '../gateway/errors.ts';
-import { problemOf, PROBLEM_TYPE } from './problem.ts';
-import { invalidKey, methodNotAllowed, misdirected } from './surfaces.ts';
+import { GrowingBody } from './body.ts';
+import { faultReply } from './fault-reply.ts';
+import { invalidKey, methodNotAllowed } from './surfaces.ts';
 
 export interface AppOptions {
   readonly routes: readonly BoundRoute[];
-  readonly hostAllowed: (host: string | undefined) => boolean;
   readonly authenticate: (headers: Readonly<Record<string, string | undefined>>) => RouteCaller | null;
   readonly log: Log;
 }
 
 /** The largest body of a route outside the surfaces. */
 const MAX_BODY_BYTES = 1024 * 1024;
-const SURFACE_PATH = /^\/(v1|openai)(\/|$)/;
 
 /** Every route but the hot surfaces, from the contracts' tables. */
 export function createApp(options: AppOptions): Hono {
   const app = new Hono({ strict: true });
   const methods = new Map<string, string[]>();
-  app.use(async (context, next) => {
-    if (!options.hostAllowed(context.req.header('host'))) throw misdirected();
-    await next();
-  });
   for (const { route, handle } of options.routes) {
     const path = honoPath(route.path);
     methods.set(path, [...(methods.get(path) ?? []), route.method]);
@@ -44,6 +38,7 @@ export function createApp(options: AppOptions): Hono {
 
 async function run(options: AppOptions, bound: BoundRoute, context: Context): Promise<Response> {
   const { route } = bound;
+  if (isEscaped(route, context)) throw noPath();
   const caller = options.authenticate(context.req.header());
   authorize(route, caller);
   const input = {
@@ -87,18 +82,12 @@ async function bodyOf({ text }: Route, context: Context): Promise<unknown> {
 
 // A body without a length says how long it is only when it ends, so it is counted as it comes.
 async function boundedBody(context: Context, maxBytes: number): Promise<Buffer> {
-  if (context.req.header('content-encoding') !== undefined) {
-    throw new Fault('invalid', 'gateway.unsupported_encoding', 'send the body without content-encoding');
-  }
   if (Number(context.req.header('content-length') ?? Number.NaN) > maxBytes) throw tooLarge(maxBytes);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
+  const body = new GrowingBody(maxBytes);
   for await (const chunk of context.req.raw.body ?? []) {
-    length += chunk.byteLength;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+    if (!body.take(chunk)) throw tooLarge(maxBytes);
   }
-  return Buffer.concat(chunks);
+  return body.bytes();
 }
 
 function decodedBody(bytes: Buffer): string {
@@ -128,6 +117,12 @@ function honoPath(path: string): string {
   return path.replace(/\{(\w+)\+\}/, ':$1{.+}').replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
+// A rest parameter is a path itself. An escape in it, decoded after the routes were matched, could spell the path of
+// another route whose guard was never asked.
+function isEscaped(route: Route, context: Context): boolean {
+  return route.path.endsWith('+}') && new URL(context.req.url).pathname.includes('%');
+}
+
 function paramsOf(route: Route, context: Context): Record<string, string> {
   const params: Record<string, string> = {};
   for (const [, name] of route.path.matchAll(/\{(\w+)\+?\}/g)) {
@@ -142,21 +137,6 @@ function noPath(): Fault {
 
 function failed(context: Context, log: Log, fault: Fault): Response {
   if (fault.kind === 'internal') log.error('server.route_failed', { code: fault.code });
-  const error = surfaceError(fault);
-  const { allow } = fault.details;
-  const headers = new Headers({ ...error.headers, ...(typeof allow === 'string' ? { allow } : {}) });
-  if (SURFACE_PATH.test(context.req.path)) {
-    headers.set('content-type', JSON_TYPE);
-    return new Response(new Uint8Array(errorBody(error)), { status: error.status, headers });
-  }
-  headers.set('content-type', PROBLEM_TYPE);
-  return new Response(JSON.stringify(problemOf(fault, statusOf(fault, error.status))), {
-    status: statusOf(fault, error.status),
-    headers,
-  });
-}
-
-// The surfaces' table also holds the statuses that a kind alone does not tell: 405, 413, 415, 421.
-function statusOf(fault: Fault, surface: number): number {
-  return fault.code.startsWith('gateway.') ? surface : problemOf(fault).status;
+  const { status, headers, body } = faultReply(fault, context.req.path);
+  return new Response(new Uint8Array(body), { status, headers });
 }

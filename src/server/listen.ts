@@ -1,10 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { MINUTE, SECOND } from '../core/duration.ts';
 import { Fault } from '../core/fault.ts';
 import type { Reply } from '../gateway/exchange.ts';
+import { readBody } from './body.ts';
+import { replyOf } from './reply.ts';
+
+/** For the files that read and answer beside this one, which alone may open sockets. */
+export type HttpRequest = IncomingMessage;
+export type HttpResponse = ServerResponse;
 
 /** One request as it arrived, before anything was judged. */
 export interface Incoming {
@@ -22,10 +29,25 @@ export interface Incoming {
   readonly reply: Reply;
 }
 
+export interface ListenTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly clientCa: Buffer | null;
+}
+
+/** A whole reply to a request that goes no further. */
+export interface Refusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly clientCa: Buffer | null } | null;
+  readonly tls: ListenTls | null;
+  /** Judges every request by its head, before `serve` and `fetch`; null lets it pass. */
+  readonly refuse: (incoming: Incoming) => Refusal | null;
   /** True when it served the request; false leaves it to `fetch`. */
   readonly serve: (incoming: Incoming) => boolean;
   readonly fetch: (request: Request) => Response | Promise<Response>;
@@ -33,48 +55,98 @@ export interface ListenOptions {
   readonly malformed: () => Buffer;
   /** False for addresses that may not connect; their connections are closed without a word. */
   readonly admits: (peer: string) => boolean;
+  /** For tests: how long a client may take nothing of its reply. */
+  readonly stallMs?: number;
 }
 
 export interface Listening extends AsyncDisposable {
   readonly port: number;
   /** Takes no new connections and waits for running replies, at most `ms`; then cuts what is left. */
   drain(ms: number): Promise<void>;
+  /**
+   * Connections from now on see these; a listener without TLS stays without.
+   * @throws what OpenSSL says of a certificate and a key that do not belong together; the old ones then stay.
+   */
+  useTls(tls: ListenTls): void;
 }
 
 const HEADERS_TIMEOUT = 20 * SECOND;
 const REQUEST_TIMEOUT = 5 * MINUTE;
 const KEEP_ALIVE = 65 * SECOND;
-/** How long a client that sends too much may still read our answer. */
-const LINGER = 2 * SECOND;
-/** What is left of a request that was answered early; more is not read. */
-const MAX_UNREAD_BYTES = 64 * 1024;
+/** How long a client may take nothing of its reply while bytes wait for it. */
+const STALL = MINUTE;
+/** RFC 9112 section 3.2 asks for 400, which Node would answer without a body. */
+const OWN_CHECK_OF_HOST = { requireHostHeader: false };
 
 /** Opens the listening socket. @throws Fault `server.port_in_use`, `server.cannot_listen`. */
 export async function listen(options: ListenOptions): Promise<Listening> {
   const others = getRequestListener(options.fetch, { overrideGlobalObjects: false });
-  const server = options.tls === null ? createServer() : tlsServer(options.tls);
+  const server = options.tls === null ? createServer(OWN_CHECK_OF_HOST) : tlsServer(options.tls);
   server.headersTimeout = HEADERS_TIMEOUT;
   server.requestTimeout = REQUEST_TIMEOUT;
   server.keepAliveTimeout = KEEP_ALIVE;
   server.on('connection', (socket: Socket) => {
     if (!options.admits(socket.remoteAddress ?? '')) socket.destroy();
   });
+  const running = new RunningReplies();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (ambiguous(request.rawHeaders)) refuseMalformed(request.socket, options);
-    else if (!options.serve(incomingOf(request, response))) void others(request, response);
+    running.add(request, response);
+    const incoming = incomingOf(request, response, options.stallMs ?? STALL);
+    const refusal = isMalformed(request) ? malformed(options) : options.refuse(incoming);
+    if (refusal !== null) answer(incoming.reply, refusal);
+    else if (!options.serve(incoming)) void others(request, response);
   });
-  server.on('clientError', (_error: Error, socket: Socket) => refuseMalformed(socket, options));
+  server.on('clientError', (_error: Error, socket: Socket) => {
+    if (running.mayAnswer(socket)) refuseMalformed(socket, options);
+    else socket.destroy();
+  });
   await opened(server, options);
   // A TCP server's address is always an object.
   const { port } = server.address() as AddressInfo;
-  const drain = async (ms: number): Promise<void> => drainServer(server, ms);
-  return { port, drain, [Symbol.asyncDispose]: async () => drain(0) };
+  return {
+    port,
+    drain: async (ms) => drainServer(server, ms),
+    useTls(tls) {
+      if (server instanceof TlsServer) server.setSecureContext(tlsOptions(tls));
+    },
+    [Symbol.asyncDispose]: async () => drainServer(server, 0),
+  };
+}
+
+/** The requests of each connection whose replies have not ended. */
+class RunningReplies {
+  readonly #of = new WeakMap<Socket, Map<ServerResponse, IncomingMessage>>();
+
+  add(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    const running = this.#of.get(socket) ?? new Map<ServerResponse, IncomingMessage>();
+    this.#of.set(socket, running.set(response, request));
+    response.once('close', () => running.delete(response));
+  }
+
+  /**
+   * Whether an answer to what is no HTTP can reach its sender as one: bytes written beside a running reply would stand
+   * in the middle of it, or be taken for it. A lone request that broke off in its own body is what is answered.
+   */
+  mayAnswer(socket: Socket): boolean {
+    const running = [...(this.#of.get(socket) ?? [])];
+    return (
+      running.length === 0 ||
+      (running.length === 1 &&
+        running.every(([response, request]) => !request.complete && !response.headersSent))
+    );
+  }
 }
 
 /** Fields whose repetition two readers could take differently; Node keeps the first and drops the rest. */
 const SINGLE = new Set(['host', 'authorization', 'api-key', 'x-api-key', 'content-length', 'content-type']);
 
-// RFC 9112 section 3.2: more than one Host is a bad request; the rest decides who asks and what is read.
+// RFC 9112 section 3.2: none and more than one Host are bad requests.
+function isMalformed({ headers, httpVersion, rawHeaders }: IncomingMessage): boolean {
+  return ambiguous(rawHeaders) || (headers.host === undefined && httpVersion !== '1.0');
+}
+
+// A repeated field of these decides who asks and what is read.
 function ambiguous(rawHeaders: readonly string[]): boolean {
   const seen = new Set<string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -86,18 +158,33 @@ function ambiguous(rawHeaders: readonly string[]): boolean {
   return false;
 }
 
-function refuseMalformed(socket: Socket, options: ListenOptions): void {
-  if (!socket.writable) return;
+function malformed(options: ListenOptions): Refusal {
   const body = options.malformed();
-  const type = 'content-type: application/json; charset=utf-8';
-  const head = `HTTP/1.1 400 Bad Request\r\n${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`;
-  socket.end(Buffer.concat([Buffer.from(head), body]));
+  const headers = { 'content-type': 'application/json; charset=utf-8', connection: 'close' };
+  return { status: 400, headers, body };
 }
 
-function tlsServer(tls: NonNullable<ListenOptions['tls']>): Server {
-  const { cert, key, clientCa } = tls;
-  const client = clientCa === null ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
-  return createTlsServer({ cert, key, minVersion: 'TLSv1.2', ...client });
+function answer(reply: Reply, { status, headers, body }: Refusal): void {
+  reply.head(status, { ...headers, 'content-length': String(body.length) });
+  reply.end(body);
+}
+
+// For bytes that Node could not read as a request, so that there is no response to write to.
+function refuseMalformed(socket: Socket, options: ListenOptions): void {
+  if (!socket.writable) return;
+  const { headers, body } = malformed(options);
+  const fields = Object.entries({ ...headers, 'content-length': String(body.length) });
+  const head = ['HTTP/1.1 400 Bad Request', ...fields.map(([name, value]) => `${name}: ${value}`)];
+  socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
+}
+
+function tlsServer(tls: ListenTls): Server {
+  const client = tls.clientCa === null ? {} : { requestCert: true, rejectUnauthorized: true };
+  return createTlsServer({ ...OWN_CHECK_OF_HOST, ...tlsOptions(tls), ...client });
+}
+
+function tlsOptions({ cert, key, clientCa }: ListenTls): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2', ...(clientCa === null ? {} : { ca: clientCa }) };
 }
 
 async function opened(server: Server, { host, port }: ListenOptions): Promise<void> {
@@ -127,7 +214,7 @@ async function drainServer(server: Server, ms: number): Promise<void> {
   clearInterval(sweep);
 }
 
-function incomingOf(request: IncomingMessage, response: ServerResponse): Incoming {
+function incomingOf(request: IncomingMessage, response: ServerResponse, stallMs: number): Incoming {
   const url = request.url ?? '/';
   const query = url.indexOf('?');
   return {
@@ -139,86 +226,6 @@ function incomingOf(request: IncomingMessage, response: ServerResponse): Incomin
       return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value;
     },
     readBody: async (limit) => readBody(request, limit),
-    reply: replyOf(request, response),
-  };
-}
-
-function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const refuse = (): void => {
-    request.removeAllListeners('data');
-    request.pause();
-    const message = `the body is larger than ${limit} bytes`;
-    reject(new Fault('invalid', 'gateway.request_too_large', message));
-  };
-  if (Number(request.headers['content-length'] ?? 0) > limit) {
-    refuse();
-    return promise;
-  }
-  request.on('data', (chunk: Buffer) => {
-    length += chunk.length;
-    if (length > limit) refuse();
-    else chunks.push(chunk);
-  });
-  request.on('end', () => {
-    const [only] = chunks;
-    resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
-  });
-  request.on('error', (cause) => reject(clientLeft(cause)));
-  request.on('close', () => {
-    if (!request.complete) reject(clientLeft(null));
-  });
-  return promise;
-}
-
-function clientLeft(cause: unknown): Fault {
-  return new Fault('invalid', 'server.client_left', 'the client left before its request was complete', {
-    cause,
-  });
-}
-
-// What is left of a request that was answered early is read only when it is short; else the connection must go.
-function leavesUnread(request: IncomingMessage): boolean {
-  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
-  const bytes = Number(length ?? (coding === undefined ? 0 : Number.POSITIVE_INFINITY));
-  return !request.complete && bytes > MAX_UNREAD_BYTES;
-}
-
-// The reply has its length, so the client can take it whole while it is still writing. Ending the response now would
-// close the socket over unread bytes, and the reset that follows can overtake the reply.
-function endUnread(request: IncomingMessage, response: ServerResponse, bytes: Uint8Array): void {
-  request.pause();
-  response.write(bytes);
-  const close = setTimeout(() => request.socket.destroy(), LINGER);
-  request.socket.once('close', () => clearTimeout(close));
-}
-
-function replyOf(request: IncomingMessage, response: ServerResponse): Reply {
-  return {
-    head(status, headers) {
-      if (response.headersSent) return;
-      response.writeHead(
-        status,
-        leavesUnread(request) ? { ...headers, connection: 'close' } : { ...headers },
-      );
-    },
-    write: (bytes) => response.write(bytes),
-    end(bytes) {
-      // HEAD is answered as GET, without the body: Node leaves it out by itself.
-      if (bytes === undefined) response.end();
-      else if (leavesUnread(request)) endUnread(request, response, bytes);
-      else response.end(bytes);
-    },
-    onDrain: (resume) => response.once('drain', resume),
-    onGone(gone) {
-      const left = (): void => {
-        if (!response.writableFinished) gone();
-      };
-      if (request.socket.destroyed) left();
-      else response.once('close', left);
-    },
-    cut: () => request.socket.destroy(),
+    reply: replyOf(request, response, stallMs),
   };
 }

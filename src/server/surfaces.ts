@@ -20,7 +20,6 @@ interface SurfaceRoute {
 
 export interface SurfaceOptions {
   readonly gateway: Gateway;
-  readonly hostAllowed: (host: string | undefined) => boolean;
   readonly authenticate: (headers: Incoming['headers']) => Caller | null;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -28,13 +27,28 @@ export interface SurfaceOptions {
   readonly settled: () => Promise<void>;
 }
 
+export interface Surfaces {
+  /** True for a request of the surfaces, which is then served. */
+  serve(incoming: Incoming): boolean;
+  /** Resolves once every exchange that runs now has ended, with its outcome in the log. */
+  settled(): Promise<void>;
+}
+
 /** The request paths that skip the router of the other routes: each request here is hot. */
-export function surfaces(options: SurfaceOptions): (incoming: Incoming) => boolean {
-  return (incoming) => {
-    const route = routeOf(incoming.path);
-    if (route === null) return false;
-    void serve(options, route, incoming);
-    return true;
+export function surfaces(options: SurfaceOptions): Surfaces {
+  const running = new Set<Promise<void>>();
+  return {
+    serve(incoming) {
+      const route = routeOf(incoming.path);
+      if (route === null) return false;
+      const exchange = serve(options, route, incoming);
+      running.add(exchange);
+      void exchange.finally(() => running.delete(exchange));
+      return true;
+    },
+    async settled() {
+      await Promise.allSettled(running);
+    },
   };
 }
 
@@ -105,13 +119,10 @@ async function handle(options: SurfaceOptions, route: SurfaceRoute, exchange: Ex
 
 /** What every request must pass before a surface sees it. */
 async function admit(options: SurfaceOptions, route: SurfaceRoute, incoming: Incoming): Promise<Exchange> {
-  if (!options.hostAllowed(incoming.header('host') ?? undefined)) throw misdirected();
   if (!route.methods.includes(incoming.method)) throw methodNotAllowed(route.methods);
   const caller = options.authenticate(incoming.headers);
   if (caller === null) throw invalidKey();
   if (!caller.roles.includes('caller')) throw notACaller();
-  const encoding = incoming.header('content-encoding');
-  if (encoding !== null && encoding !== 'identity') throw unsupportedEncoding();
   const body = await incoming.readBody(MAX_BODY_BYTES);
   return { body, caller, reply: incoming.reply, header: (name) => incoming.header(name) };
 }
@@ -119,11 +130,6 @@ async function admit(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
 function allowHeader(fault: Fault): Record<string, string> {
   const { allow } = fault.details;
   return typeof allow === 'string' ? { allow } : {};
-}
-
-export function misdirected(): Fault {
-  const message = 'the Host header names no host of this site; list it under server.hosts';
-  return new Fault('invalid', 'gateway.misdirected', message);
 }
 
 export function methodNotAllowed(methods: readonly string[]): Fault {
@@ -140,9 +146,4 @@ export function invalidKey(): Fault {
 
 function notACaller(): Fault {
   return new Fault('denied', 'identity.role_needed', 'this key does not hold the role caller');
-}
-
-function unsupportedEncoding(): Fault {
-  const message = 'a request with a content-encoding is not accepted; send the body as it is';
-  return new Fault('invalid', 'gateway.unsupported_encoding', message);
 }
