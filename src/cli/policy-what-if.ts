@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { z } from 'zod';
-import { whatIfReply } from '../server/decisions/contract.ts';
+import { MAX_DAYS, whatIfReply } from '../server/decisions/contract.ts';
 import { connectSite } from '../server/site-api.ts';
 import { OK, say, USAGE, type Io, type Text } from './io.ts';
 
@@ -27,7 +27,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     options: { since: { type: 'string' }, json: { type: 'boolean', default: false } },
   });
   const [file] = positionals;
-  if (file === undefined || positionals.length > 1) {
+  const { since = String(MAX_DAYS) } = values;
+  if (file === undefined || positionals.length > 1 || !/^[1-9]\d?$/.test(since) || Number(since) > MAX_DAYS) {
     io.err(say(io, HELP));
     return USAGE;
   }
@@ -35,7 +36,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   await using site = await connectSite(io.env);
   const reply = await site.json({
     method: 'POST',
-    path: `/api/v1/policy/what-if${values.since === undefined ? '' : `?days=${encodeURIComponent(values.since)}`}`,
+    path: `/api/v1/policy/what-if?days=${since}`,
     headers: { 'content-type': 'text/plain; charset=utf-8' },
     body: bundle,
     signal: io.signal,

@@ -1,5 +1,5 @@
 import { labelToHeader, parseLabel } from './labels.ts';
-import type { CallerFacts, Label, PolicyEngine } from './types.ts';
+import type { CallerFacts, DecisionInput, Endpoint, EndpointDecision, Label, PolicyEngine } from './types.ts';
 
 /** A decision as it was just made, with what it was made from. */
 export interface MadeDecision {
@@ -61,8 +61,46 @@ export function factsOf(made: MadeDecision): DecisionFacts {
   };
 }
 
-/** Decides recorded facts as the engine's bundle would at `now` (ms since 1970). */
-export function replay(engine: PolicyEngine, facts: DecisionFacts, now: number): Replayed {
+/** A bundle as it decides recorded facts again, many at a time. */
+export interface Replayer {
+  readonly engine: PolicyEngine;
+  /** Names everything but the request and the endpoint that a decision depends on. */
+  readonly rules: string;
+  /** By endpoint, whatever a decision at it depends on. */
+  readonly endpoints: ReadonlyMap<string, string>;
+  readonly readsTenant: boolean;
+  readonly readsRoles: boolean;
+  /** What was decided already, by another bundle with the same rules too. */
+  readonly held: Map<string, EndpointDecision>;
+}
+
+/** Bundles that are compared share `held`, so that what they say alike is decided once. */
+export function replayer(engine: PolicyEngine, held: Map<string, EndpointDecision>): Replayer {
+  const { policies, packs, site, purposes } = engine.bundle;
+  const texts = [policies, ...Object.values(packs).map((pack) => pack.policies)].flatMap(Object.values);
+  const { jurisdiction, posture, packs: order } = site;
+  return {
+    engine,
+    held,
+    rules: JSON.stringify([policies, packs, jurisdiction, posture, order, purposes]),
+    endpoints: new Map(engine.endpoints.map((endpoint) => [endpoint.id, endpointKey(endpoint)])),
+    readsTenant: mention(texts, 'tenant'),
+    readsRoles: mention(texts, 'roles'),
+  };
+}
+
+// A backslash could spell the word in another way.
+function mention(texts: readonly unknown[], word: string): boolean {
+  return texts.some((text) => typeof text !== 'string' || text.includes(word) || text.includes('\\'));
+}
+
+function endpointKey({ price: _price, network: _network, ...rest }: Endpoint): string {
+  return JSON.stringify(rest);
+}
+
+/** Decides recorded facts as the replayer's bundle would at `now` (ms since 1970), one `now` for all. */
+export function replay(replayer: Replayer, facts: DecisionFacts, now: number): Replayed {
+  const { engine } = replayer;
   const labelled = engine.label(facts.model, facts.asked);
   if (labelled === null) return refused('unknown-model');
   if (labelled.kind === 'downgrade') return refused('label-downgrade');
@@ -70,7 +108,7 @@ export function replay(engine: PolicyEngine, facts: DecisionFacts, now: number):
   if (facts.unlisted || (purpose !== null && !engine.purposeListed(purpose)))
     return refused('unknown-purpose');
   if (purpose !== null && !approved && engine.approval(purpose) !== null) return refused('approval-required');
-  const { decisions } = engine.plan({
+  const input = {
     caller: { id: REPLAYED_CALLER, tenant: facts.tenant, roles: facts.roles },
     action: 'infer',
     model: facts.model,
@@ -78,10 +116,30 @@ export function replay(engine: PolicyEngine, facts: DecisionFacts, now: number):
     purpose,
     approved,
     now,
-  });
-  const first = decisions.find(({ effect }) => effect === 'allow');
-  if (first !== undefined) return { effect: 'allow', endpoint: first.endpoint, rules: first.rules };
-  return refused(...decisions.flatMap(({ rules }) => rules));
+  } as const;
+  const rules: string[] = [];
+  for (const { endpoint } of engine.model(facts.model)?.from ?? []) {
+    const decision = decideOnce(replayer, input, endpoint);
+    if (decision.effect === 'allow')
+      return { effect: 'allow', endpoint: decision.endpoint, rules: decision.rules };
+    rules.push(...decision.rules);
+  }
+  return refused(...rules);
+}
+
+// An evaluation costs some hundred times what finding one again does.
+function decideOnce(replayer: Replayer, input: DecisionInput, endpoint: Endpoint): EndpointDecision {
+  const { engine, held, rules, endpoints } = replayer;
+  const { caller, model, label, purpose, approved } = input;
+  const tenant = replayer.readsTenant ? caller.tenant : null;
+  const roles = replayer.readsRoles ? caller.roles : null;
+  const asked = JSON.stringify([model, label, purpose, approved, tenant, roles]);
+  const key = `${asked}|${endpoints.get(endpoint.id) ?? endpoint.id}|${rules}`;
+  const known = held.get(key);
+  if (known !== undefined) return known;
+  const decision = engine.probe(input, { endpoint, site: engine.bundle.site });
+  held.set(key, decision);
+  return decision;
 }
 
 // Which key asked is not kept with the facts; a policy that names one is reported beside the answer.

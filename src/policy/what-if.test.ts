@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { AT, sampleEngine, type Variation } from '../../test/support/policy.ts';
-import { factsOf, replay, type DecisionFacts, type MadeDecision } from './replay.ts';
+import { ask, AT, sampleEngine, type Variation } from '../../test/support/policy.ts';
+import { factsOf, replay, replayer, type DecisionFacts, type MadeDecision } from './replay.ts';
+import type { EndpointDecision } from './types.ts';
 import { whatIf, type CountedFacts } from './what-if.ts';
 
 const made: MadeDecision = {
@@ -83,7 +84,7 @@ test('another floor is applied to what was asked, not to the label that held', (
   assert.equal(compare(strict, [[factsWith(), 5]]).changed, 5, 'without a header the floor holds');
   const [group] = compare(strict, [[factsWith({ asked: 'c2', label: 'c2' }), 1]]).groups;
   assert.deepEqual(group?.to.rules, ['label-downgrade']);
-  const lower = replay(sampleEngine(), factsWith({ asked: null, label: 'c3' }), AT);
+  const lower = replay(replayer(sampleEngine(), new Map()), factsWith({ asked: null, label: 'c3' }), AT);
   assert.equal(lower.effect, 'allow', 'a label that only the old floor held falls with it');
 });
 
@@ -95,7 +96,7 @@ test('what is refused before any rule: a model, a purpose, an approval', () => {
     ],
   });
   const rules = (change: Partial<DecisionFacts>): readonly string[] =>
-    replay(engine, factsWith(change), AT).rules;
+    replay(replayer(engine, new Map()), factsWith(change), AT).rules;
   assert.deepEqual(rules({ model: 'gone' }), ['unknown-model']);
   assert.deepEqual(rules({ purpose: 'other' }), ['unknown-purpose']);
   assert.deepEqual(rules({ unlisted: true }), ['unknown-purpose']);
@@ -111,4 +112,51 @@ test('a rule that names a single key is told, for facts do not hold the key', ()
   };
   assert.deepEqual(compare({ policies }, [[factsWith(), 1]]).inexact, ['own-key']);
   assert.deepEqual(compare({}, [[factsWith(), 1]]).inexact, []);
+});
+
+test('what two bundles say alike is decided once, and facts that no rule reads tell no decisions apart', () => {
+  const held = new Map<string, EndpointDecision>();
+  const engines = [
+    sampleEngine(),
+    sampleEngine({ purposes: [] }),
+    sampleEngine({ record: { sku: 'global' } }),
+  ];
+  const [first, same, other] = engines.map((engine) => replayer(engine, held));
+  assert.ok(first !== undefined && same !== undefined && other !== undefined);
+  for (const tenant of ['o_1', 'o_2']) replay(first, factsWith({ tenant }), AT);
+  replay(same, factsWith({ roles: ['owner'] }), AT);
+  assert.equal(held.size, 1);
+  replay(other, factsWith(), AT);
+  replay(first, factsWith({ asked: 'c2', label: 'c2' }), AT);
+  assert.equal(held.size, 3, 'another record and another label are decided for themselves');
+});
+
+test('a rule that reads the organisation or the roles is asked for each, however it spells them', () => {
+  for (const spelling of ['principal.tenant == "o_2"', String.raw`principal["ten\u{61}nt"] == "o_2"`]) {
+    const policies = {
+      'own-org': `@reason_ja("組織")@reason_en("organisation")
+        forbid (principal is Caller, action == Action::"infer", resource is Endpoint) when { ${spelling} };`,
+    };
+    const sets = [
+      [factsWith(), 3],
+      [factsWith({ tenant: 'o_2' }), 4],
+    ] as const;
+    assert.equal(compare({ policies }, sets).changed, 4, spelling);
+  }
+});
+
+test('a replay says what the engine says, at each of several endpoints, for every label', () => {
+  const engine = sampleEngine({ record: { logs: 'US' } });
+  const each = replayer(engine, new Map());
+  for (const label of ['c1', 'c2', 'c3', 'c1,personal', 'c2,health', 'c3,my-number,personal']) {
+    const answer = engine.label('chat', label);
+    assert.ok(answer !== null);
+    const [decision] = engine.plan(ask({ label: answer.label })).decisions;
+    const replayed = replay(each, factsWith({ asked: label, label }), AT);
+    assert.deepEqual(
+      [replayed.effect, replayed.rules],
+      [decision?.effect, decision?.rules.toSorted()],
+      label,
+    );
+  }
 });

@@ -1,5 +1,5 @@
-import { replay, type DecisionFacts, type Replayed } from './replay.ts';
-import type { Bundle, PolicyEngine } from './types.ts';
+import { replay, replayer, type DecisionFacts, type Replayed } from './replay.ts';
+import type { Bundle, EndpointDecision, PolicyEngine } from './types.ts';
 
 /** One distinct set of facts and how many decisions were made from it. */
 export interface CountedFacts {
@@ -35,12 +35,14 @@ export function whatIf(
   counted: readonly CountedFacts[],
   now: number,
 ): WhatIf {
+  const held = new Map<string, EndpointDecision>();
+  const [running, given] = [replayer(engines.running, held), replayer(engines.given, held)];
   const groups = new Map<string, ChangedDecisions>();
   let [decisions, changed] = [0, 0];
   for (const { id, facts, count } of counted) {
     decisions += count;
-    const from = replay(engines.running, facts, now);
-    const to = replay(engines.given, facts, now);
+    const from = replay(running, facts, now);
+    const to = replay(given, facts, now);
     if (from.effect === to.effect && from.endpoint === to.endpoint) continue;
     changed += count;
     const { model, label, purpose } = facts;

@@ -6,10 +6,11 @@ import type { Log } from '../../core/log.ts';
 import type { World } from '../../core/world.ts';
 import { factsOf, type DecisionFacts, type MadeDecision } from '../../policy/replay.ts';
 import type { Database } from '../../storage/database.ts';
+import { MAX_DAYS } from './contract.ts';
 import { DecisionStore, type DecisionRow, type Retention } from './store.ts';
 
 /** The help of `policy what-if` states both. */
-export const RETENTION: Retention = { days: 90, rows: 1_000_000 };
+export const RETENTION: Retention = { days: MAX_DAYS, rows: 1_000_000 };
 
 /** Decisions that may wait to be written; more are dropped and counted. */
 const MAX_WAITING = 20_000;

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Route } from '../../core/route.ts';
 import { MAX_SIGNED_BYTES } from '../signed-bundle.ts';
 
-const MAX_DAYS = 90;
+/** For so long facts are kept. */
+export const MAX_DAYS = 90;
 const MAX_TEXT = 512;
 
 const replayed = z.object({
