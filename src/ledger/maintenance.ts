@@ -52,7 +52,7 @@ export class Maintenance implements AsyncDisposable {
   /** Request keys cannot be written; rounds probe until they can. */
   reportKeyTrouble(cause: unknown): void {
     this.#hasKeyTrouble = true;
-    this.#options.troubles.set('keys', `request keys cannot be stored (${toFault(cause).message})`);
+    this.#options.troubles.set('keys', 'request keys cannot be stored', cause);
   }
 
   /** Ends with a last round, so that what others read from the disk is whole. */
@@ -94,9 +94,8 @@ export class Maintenance implements AsyncDisposable {
       await work();
       if (sentence !== null) troubles.set(part, null);
     } catch (error) {
-      const { message } = toFault(error);
-      if (sentence !== null) troubles.set(part, `${sentence} (${message})`);
-      else troubles.note(part, message);
+      if (sentence !== null) troubles.set(part, sentence, error);
+      else troubles.note(part, toFault(error).message);
     }
   }
 

@@ -2,12 +2,16 @@ import { Fault } from '../core/fault.ts';
 import { SECOND } from '../core/duration.ts';
 import { bind, type BoundRoute, type RouteCaller, type RouteReply } from '../core/route.ts';
 import { getCheckpoint, getEntries, getReceipt, getTile, listLogs } from './contract.ts';
-import type { Ledger } from './types.ts';
+import type { Ledger, LeafChoice } from './types.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 const OCTETS = 'application/octet-stream';
+/** Entries show the traffic of every organisation: no cache between us and an auditor keeps them. */
+const PRIVATE = { 'cache-control': 'private, no-store' };
 const IMMUTABLE = { 'cache-control': 'public, max-age=31536000, immutable' };
 const BRIEFLY = { 'cache-control': 'public, max-age=1' };
+/** What follows `tile/` in the path of a tile of hashes; `entries/` is behind another guard. */
+const HASH_TILE = /^\d{1,2}\//;
 const RECEIPT_ID = /^r_[0-9a-hjkmnp-tv-z]{26}$/;
 
 export function ledgerRoutes(ledger: Ledger): readonly BoundRoute[] {
@@ -17,9 +21,7 @@ export function ledgerRoutes(ledger: Ledger): readonly BoundRoute[] {
       const mine = await access(ledger, id, caller);
       if (query.wait !== undefined) await ledger.waitClosed(id, query.wait * SECOND, signal);
       if (query.leaf !== undefined || prefersText(header('accept'))) {
-        return text(
-          await ledger.proof(id, { leaf: query.leaf ?? 'decision', attempt: query.attempt ?? null }),
-        );
+        return text(await chosenProof(ledger, id, query));
       }
       const receipt = await ledger.receipt(id);
       if (receipt === null) throw noReceipt();
@@ -36,8 +38,13 @@ export function ledgerRoutes(ledger: Ledger): readonly BoundRoute[] {
       checkLog(ledger, params);
       return { content: { type: TEXT, bytes: Buffer.from(await ledger.checkpoint()) }, headers: BRIEFLY };
     }),
-    bind(getEntries, async ({ params }) => tile(ledger, params, 'tile/entries')),
-    bind(getTile, async ({ params }) => tile(ledger, params, 'tile')),
+    bind(getEntries, async ({ params }) =>
+      tile(ledger, params, { folder: 'tile/entries', headers: PRIVATE }),
+    ),
+    bind(getTile, async ({ params }) => {
+      if (!HASH_TILE.test(params['rest'] ?? '')) throw noTile();
+      return tile(ledger, params, { folder: 'tile', headers: IMMUTABLE });
+    }),
   ];
 }
 
@@ -51,6 +58,20 @@ async function access(ledger: Ledger, id: string, caller: RouteCaller | null): P
 
 function noReceipt(): Fault {
   return new Fault('missing', 'ledger.no_receipt', 'no receipt with this id');
+}
+
+/** The leaf that was asked for; without a wish the outcome of the attempt, and its decision while there is none. */
+async function chosenProof(
+  ledger: Ledger,
+  id: string,
+  asked: { readonly leaf?: LeafChoice['leaf'] | undefined; readonly attempt?: number | undefined },
+): Promise<string | null> {
+  const attempt = asked.attempt ?? null;
+  if (asked.leaf !== undefined) return ledger.proof(id, { leaf: asked.leaf, attempt });
+  return (
+    (await ledger.proof(id, { leaf: 'outcome', attempt })) ??
+    (await ledger.proof(id, { leaf: 'decision', attempt }))
+  );
 }
 
 function prefersText(accept: string | null): boolean {
@@ -69,11 +90,14 @@ function checkLog(ledger: Ledger, params: Readonly<Record<string, string>>): voi
 async function tile(
   ledger: Ledger,
   params: Readonly<Record<string, string>>,
-  folder: string,
+  { folder, headers }: { readonly folder: string; readonly headers: Readonly<Record<string, string>> },
 ): Promise<RouteReply> {
   checkLog(ledger, params);
   const bytes = await ledger.tile(`${folder}/${params['rest'] ?? ''}`);
-  if (bytes === null)
-    throw new Fault('missing', 'ledger.no_tile', 'the log has no such tile at its signed size');
-  return { content: { type: OCTETS, bytes }, headers: IMMUTABLE };
+  if (bytes === null) throw noTile();
+  return { content: { type: OCTETS, bytes }, headers };
+}
+
+function noTile(): Fault {
+  return new Fault('missing', 'ledger.no_tile', 'the log has no such tile at its signed size');
 }

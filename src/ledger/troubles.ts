@@ -1,3 +1,4 @@
+import { toFault } from '../core/fault.ts';
 import type { Log } from '../core/log.ts';
 
 /** Why leaves cannot be appended: the clock aside, a sentence from each part that refuses. */
@@ -9,12 +10,15 @@ export class Troubles {
     this.#log = log;
   }
 
-  /** Null when the part works (again). */
-  set(part: string, reason: string | null): void {
+  /** Null when the part works (again). Anybody may read the reason; the log alone gets the words of the cause. */
+  set(part: string, reason: string | null, cause?: unknown): void {
     const before = this.#reasons.get(part) ?? null;
     if (reason === null) this.#reasons.delete(part);
     else this.#reasons.set(part, reason);
-    if (before === null && reason !== null) this.#log.error('ledger.trouble', { part, reason });
+    if (before === null && reason !== null) {
+      const why = cause === undefined ? {} : { cause: toFault(cause).message };
+      this.#log.error('ledger.trouble', { part, reason, ...why });
+    }
     if (before !== null && reason === null) this.#log.info('ledger.trouble_over', { part });
   }
 
