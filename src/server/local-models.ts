@@ -1,4 +1,4 @@
-import { toFault } from '../core/fault.ts';
+import { Fault, toFault } from '../core/fault.ts';
 import { MINUTE } from '../core/duration.ts';
 import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
@@ -100,15 +100,29 @@ export class LocalModels implements AsyncDisposable {
         model.engine.load(file.path, file.sampling);
         return;
       } catch (thrown) {
-        const fault = toFault(thrown);
+        const fault = asFault(thrown);
         if (signal.aborted) return;
-        model.engine.unavailable(fault.message);
-        log.error('model.not_available', { model: name, code: fault.code });
+        model.engine.unavailable(reasonOf(fault));
+        log.error('model.not_available', { model: name, code: fault.code, message: fault.message });
         if (fault.kind !== 'unavailable') return;
         await world.clock.sleep(wait, signal).catch(() => {});
       }
     }
   }
+}
+
+// A disk that is full or not readable now may be so no longer at the next try.
+function asFault(thrown: unknown): Fault {
+  if (!(thrown instanceof Error && 'syscall' in thrown)) return toFault(thrown);
+  return new Fault('unavailable', 'server.model_file', thrown.message, { cause: thrown });
+}
+
+// Anybody may read this: the message, which may name paths of this machine, is for the log alone.
+function reasonOf(fault: Fault): string {
+  if (fault.kind === 'unavailable') {
+    return `its file cannot be fetched or read at the moment, and is tried again (${fault.code})`;
+  }
+  return `its file cannot be used (${fault.code}); the log says why`;
 }
 
 function progressOf(name: string, state: EngineState): string {
