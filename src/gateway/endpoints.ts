@@ -33,6 +33,20 @@ export function bundleEndpoints(
   return new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));
 }
 
+/**
+ * Refuses what `bundleEndpoints` would refuse, with nothing open yet.
+ * @throws Fault as `bundleEndpoints`.
+ */
+export function requireAdapters(
+  endpoints: readonly policy.Endpoint[],
+  secrets: ReadonlyMap<string, Secret>,
+): void {
+  for (const facts of endpoints) {
+    if (facts.kind !== 'llama' && facts.kind !== 'openai') throw unknownKind(facts);
+    if (facts.kind === 'openai') secretOf(facts, secrets);
+  }
+}
+
 function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSources): Endpoint {
   const { timeoutMs } = sources;
   switch (facts.kind) {
@@ -59,10 +73,13 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
       };
     }
     default:
-      throw new Fault('invalid', 'gateway.unknown_kind', `${facts.id}: no adapter speaks ${facts.kind}`, {
-        details: { endpoint: facts.id },
-      });
+      throw unknownKind(facts);
   }
+}
+
+function unknownKind({ id, kind }: policy.Endpoint): Fault {
+  const message = `${id}: no adapter speaks ${kind}`;
+  return new Fault('invalid', 'gateway.unknown_kind', message, { details: { endpoint: id } });
 }
 
 // The engine needs no socket, and still nothing reaches it that was not decided and recorded.

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { sampleBundle, sampleDrafts, SIGNER, SIGNERS } from '../../test/support/policy.ts';
+import { AT, sampleBundle, sampleDrafts, SIGNER, SIGNERS } from '../../test/support/policy.ts';
 import { adoptBundle, firstBundle, loadRunningBundle } from './adopt.ts';
 import { buildBundle, encodeBundle } from './bundle.ts';
 import type { Bundle } from './types.ts';
@@ -21,7 +21,7 @@ function version(number: number): Bundle {
 
 test('version 1 has the one signer of the first start, whatever the drafts name', () => {
   const named = { threshold: 1, keys: [SIGNER.replace('signer', 'other')] };
-  const bundle = firstBundle({ ...sampleDrafts(), signers: named }, SIGNER);
+  const bundle = firstBundle({ ...sampleDrafts(), signers: named }, SIGNER, AT);
   assert.deepEqual([bundle.version, bundle.site.signers], [1, { threshold: 1, keys: [SIGNER] }]);
 });
 
@@ -29,7 +29,18 @@ test('drafts whose rules cannot run are not adopted', () => {
   const drafts = sampleDrafts({
     policies: { broken: 'permit(principal, action, resource) when { resource.x };' },
   });
-  assert.throws(() => firstBundle(drafts, SIGNER), { code: 'policy.invalid' });
+  assert.throws(() => firstBundle(drafts, SIGNER, AT), { code: 'policy.invalid' });
+});
+
+test('drafts whose own tests do not hold are not adopted, and each failing test is named', () => {
+  const [model = ''] = Object.keys(sampleDrafts().models);
+  const asked = { model, label: 'c3', purpose: null, roles: [], at: null, deny: {} };
+  const wrong = { ...asked, name: 'wrong', allow: ['nobody/m'] };
+  assert.throws(() => firstBundle({ ...sampleDrafts(), tests: [wrong] }, SIGNER, AT), {
+    kind: 'invalid',
+    code: 'policy.tests',
+    message: /"wrong": nobody\/m is not an endpoint/,
+  });
 });
 
 test('what was adopted runs from then on, with all versions kept, readable by the owner only', async (context) => {

@@ -4,21 +4,28 @@ import { dirname, join } from 'node:path';
 import { Fault } from '../core/fault.ts';
 import { buildBundle, bundleHash, encodeBundle, MAX_BUNDLE_BYTES, parseBundle } from './bundle.ts';
 import { createPolicyEngine } from './engine.ts';
+import { runPolicyTests } from './policy-tests.ts';
 import type { Bundle, Drafts } from './types.ts';
 
 const RUNNING = 'running.json';
 const HISTORY = 'history';
+const MAX_FAILED = 10;
 
 /**
  * Version 1 of a site: its drafts, signed for by the one signer that the first start makes. Signers that the drafts
- * name come into force with the first bundle that this signer signs.
- * @throws Fault kind `invalid` code `policy.draft` or `policy.invalid` when the drafts cannot run.
+ * name come into force with the first bundle that this signer signs. `now` (ms since 1970) serves tests without a time.
+ * @throws Fault kind `invalid` code `policy.draft` or `policy.invalid` when the drafts cannot run, `policy.tests` when
+ * one of their own tests does not hold.
  */
-export function firstBundle(drafts: Drafts, signerVkey: string): Bundle {
+export function firstBundle(drafts: Drafts, signerVkey: string, now: number): Bundle {
   const bundle = buildBundle(drafts, { version: 1, signers: { threshold: 1, keys: [signerVkey] } });
   // What cannot decide must not be adopted: it would deny everything from the next start on.
-  createPolicyEngine(bundle);
-  return bundle;
+  const engine = createPolicyEngine(bundle);
+  const failed = runPolicyTests(engine, now).filter(({ problems }) => problems.length > 0);
+  if (failed.length === 0) return bundle;
+  const shown = failed.slice(0, MAX_FAILED).map(({ name, problems }) => `"${name}": ${problems.join(', ')}`);
+  const more = failed.length > shown.length ? `; and ${failed.length - shown.length} more` : '';
+  throw new Fault('invalid', 'policy.tests', `policy tests do not hold: ${shown.join('; ')}${more}`);
 }
 
 /**

@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
 
-import { AT, ask, SIGNER } from '../../test/support/policy.ts';
+import { AT, ask, SIGNER, SIGNERS } from '../../test/support/policy.ts';
 import { firstBundle } from './adopt.ts';
+import { buildBundle } from './bundle.ts';
 import { EXAMPLE_GOVERNANCE, loadDrafts } from './drafts.ts';
 import { createPolicyEngine } from './engine.ts';
 import { runPolicyTests } from './policy-tests.ts';
@@ -27,7 +28,7 @@ async function drafts(context: TestContext, files: Readonly<Record<string, strin
 
 async function refuses(context: TestContext, files: Record<string, string>, problem: RegExp): Promise<void> {
   const folder = await drafts(context, files);
-  const load = async (): Promise<unknown> => firstBundle(await loadDrafts(folder), SIGNER);
+  const load = async (): Promise<unknown> => firstBundle(await loadDrafts(folder), SIGNER, AT);
   await assert.rejects(load, (fault: Error) => {
     assert.match(fault.message, problem);
     return 'kind' in fault && fault.kind === 'invalid';
@@ -37,7 +38,7 @@ async function refuses(context: TestContext, files: Record<string, string>, prob
 const site = (extra: string): string => `name: a.example\njurisdiction: JP\nposture: private\n${extra}\n`;
 
 test('the built-in example serves chat and embed from this machine at floor c2', async () => {
-  const engine = createPolicyEngine(firstBundle(await loadDrafts(EXAMPLE_GOVERNANCE), SIGNER));
+  const engine = createPolicyEngine(firstBundle(await loadDrafts(EXAMPLE_GOVERNANCE), SIGNER, AT));
   assert.equal(engine.bundle.site.name, 'localhost/demo');
   assert.deepEqual(
     engine.models.map(({ name }) => name),
@@ -53,7 +54,7 @@ test('the built-in example serves chat and embed from this machine at floor c2',
 });
 
 test('the two providers: c1 to both, c2 only domestic, and its own tests hold', async () => {
-  const engine = createPolicyEngine(firstBundle(await loadDrafts(TWO_PROVIDERS), SIGNER));
+  const engine = createPolicyEngine(firstBundle(await loadDrafts(TWO_PROVIDERS), SIGNER, AT));
   const effects = (conf: 1 | 2): string[] =>
     engine
       .plan(ask({ label: { conf, categories: [] } }))
@@ -72,7 +73,9 @@ test('a policy test that does not hold says what was found', async (context) => 
   const wrong =
     '- {name: wrong, model: chat, label: c3, deny: {local/smollm2-135m-instruct: [x]}}\n- {name: low, model: chat, label: c1}';
   const folder = await drafts(context, { 'tests/t.yaml': wrong });
-  const engine = createPolicyEngine(firstBundle(await loadDrafts(folder), SIGNER));
+  const loaded = await loadDrafts(folder);
+  assert.throws(() => firstBundle(loaded, SIGNER, AT), { code: 'policy.tests' });
+  const engine = createPolicyEngine(buildBundle(loaded, { version: 1, signers: SIGNERS }));
   assert.deepEqual(
     runPolicyTests(engine, AT).map(({ problems }) => problems),
     [

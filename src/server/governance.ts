@@ -1,9 +1,13 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
+import { makePrivateFolder, syncFolder } from '../core/durable.ts';
+import type { Secret } from '../core/secret.ts';
 import type { World } from '../core/world.ts';
+import { requireAdapters } from '../gateway/endpoints.ts';
 import { formatSigner, formatVkey, parseSigner, signerFromSeed } from '../ledger/note.ts';
 import { adoptBundle, firstBundle, loadRunningBundle } from '../policy/adopt.ts';
 import { EXAMPLE_GOVERNANCE, loadDrafts } from '../policy/drafts.ts';
+import { routedModels } from '../policy/endpoints.ts';
 import type { Bundle } from '../policy/types.ts';
 
 const SEED_BYTES = 32;
@@ -12,29 +16,40 @@ export interface GovernanceOptions {
   readonly dataDir: string;
   /** The folder of drafts; null is the built-in example. */
   readonly drafts: string | null;
+  /** Those that the configuration holds, by name. */
+  readonly secrets: ReadonlyMap<string, Secret>;
   readonly world: World;
 }
 
+/** What a start goes by. */
+export interface StartingBundle {
+  readonly bundle: Bundle;
+  /** Makes a first bundle the one that runs; nothing for one that runs already. */
+  adopt(): Promise<void>;
+}
+
 /**
- * The bundle that runs. The first start makes version 1 from the drafts and adopts it; from then on DATA holds what
- * runs, and drafts change nothing.
- * @throws Fault `policy.draft`, `policy.invalid`, `policy.bundle`.
+ * The bundle that runs, or on the first start version 1, made from the drafts. Once that is adopted DATA holds what runs
+ * and drafts change nothing, so it is not adopted before everything that drafts could get wrong has been looked at.
+ * @throws Fault `policy.draft`, `policy.invalid`, `policy.tests`, `policy.bundle`, `gateway.unknown_kind`,
+ * `gateway.secret_missing`.
  */
-export async function runningBundle(options: GovernanceOptions): Promise<Bundle> {
+export async function startingBundle(options: GovernanceOptions): Promise<StartingBundle> {
   const folder = path.join(options.dataDir, 'governance');
   const running = await loadRunningBundle(folder);
-  if (running !== null) return running;
+  if (running !== null) return { bundle: running, adopt: async () => {} };
   const drafts = await loadDrafts(options.drafts ?? EXAMPLE_GOVERNANCE);
-  const bundle = firstBundle(drafts, await firstSigner(options, drafts.site.name));
-  await adoptBundle(folder, bundle);
-  return bundle;
+  const signer = await firstSigner(options, drafts.site.name);
+  const bundle = firstBundle(drafts, signer, options.world.clock.now());
+  requireAdapters(routedModels(bundle).endpoints, options.secrets);
+  return { bundle, adopt: async () => adoptBundle(folder, bundle) };
 }
 
 // The first bundle can only be changed with this key, so it is durable before the bundle names it.
 async function firstSigner({ dataDir, world }: GovernanceOptions, site: string): Promise<string> {
   const folder = path.join(dataDir, 'keys');
   const file = path.join(folder, 'policy-signer.key');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makePrivateFolder(folder);
   const stored = await textOf(file);
   if (stored !== null) return formatVkey(parseSigner(stored).vkey);
   const seed = world.random.bytes(SEED_BYTES);
@@ -49,6 +64,8 @@ async function firstSigner({ dataDir, world }: GovernanceOptions, site: string):
     await handle.close();
   }
   await rename(draft, file);
+  await syncFolder(folder);
+  await syncFolder(dataDir);
   return formatVkey(signer.vkey);
 }
 

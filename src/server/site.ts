@@ -1,8 +1,5 @@
-import { constants, existsSync } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../core/config.ts';
-import { Fault } from '../core/fault.ts';
 import type { Env } from '../core/env.ts';
 import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
@@ -11,17 +8,22 @@ import { createEgress } from '../egress/egress.ts';
 import type { Egress } from '../egress/types.ts';
 import { isClientSocket } from '../egress/site-client.ts';
 import { installTripwire } from '../egress/tripwire.ts';
+import { openApprovals, type Approvals } from '../identity/approvals.ts';
 import { openIdentity, type Identity } from '../identity/identity.ts';
 import { openLedger } from '../ledger/open.ts';
 import type { LedgerOptions } from '../ledger/options.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { createPolicyEngine } from '../policy/engine.ts';
-import type { PolicyEngine } from '../policy/types.ts';
+import type { Bundle, PolicyEngine } from '../policy/types.ts';
 import { openDatabase, type Database } from '../storage/database.ts';
-import { runningBundle } from './governance.ts';
+import { anchorOutside, holdDataDirectory } from './data-place.ts';
+import { startingBundle } from './governance.ts';
+import { DecisionBook } from './decisions/book.ts';
 import { LocalModels } from './local-models.ts';
 import { modelSource } from './model-source.ts';
-import { openLeafOutbox, recordBundle } from './recording.ts';
+import { Governor, type ApplyStep } from './governor.ts';
+import { openLeafOutbox, settleBundle, type LeafOutbox } from './recording.ts';
+import { BundleStore } from './store.ts';
 
 /** Everything that a site holds open, before it listens. */
 export interface Site extends AsyncDisposable {
@@ -31,8 +33,13 @@ export interface Site extends AsyncDisposable {
   readonly log: Log;
   readonly database: Database;
   readonly identity: Identity;
+  readonly approvals: Approvals;
+  /** What decisions were made from, for those who ask later. */
+  readonly decisions: DecisionBook;
   readonly ledger: Ledger;
+  /** The engine of the running bundle; asked anew whenever it is used, since an apply replaces it. */
   readonly policy: PolicyEngine;
+  readonly governor: Governor;
   readonly egress: Egress;
   readonly models: LocalModels;
   /** Decisions of an earlier process whose outcome is unknown, closed at this start. */
@@ -49,6 +56,8 @@ export interface SiteOptions {
   readonly log: Log;
   /** For tests that plant a failing disk; the program never sets it. */
   readonly disk?: NonNullable<LedgerOptions['io']>;
+  /** For tests that end the process in the middle of an apply; the program never sets it. */
+  readonly applyStep?: (step: ApplyStep) => Promise<void>;
 }
 
 /**
@@ -58,20 +67,24 @@ export interface SiteOptions {
 export async function openSite(options: SiteOptions): Promise<Site> {
   await using opened = new AsyncDisposableStack();
   const { config, dataDir, world, log } = options;
-  await usableDirectory(dataDir);
-  const bundle = await runningBundle({ dataDir, drafts: config.governance, world });
-  const policy = createPolicyEngine(bundle);
+  opened.use(await holdDataDirectory(dataDir));
+  const ledgerPlace = ledgerOptions(options);
+  const start = await startingBundle({ dataDir, drafts: config.governance, secrets: config.secrets, world });
+  const running = start.bundle;
   const database = opened.use(await openDatabase({ url: config.storage.url.reveal(), dir: dataDir }));
-  const ledger = opened.use(await openLedger(ledgerOptions(options, bundle.site.name, database)));
+  await start.adopt();
+  const ledger = opened.use(await openLedger({ ...ledgerPlace, site: running.site.name, database }));
   const identity = await openIdentity({ database, world, adminKey: options.env.adminKey, dataDir, log });
+  const decisions = opened.use(await DecisionBook.open({ database, world, log }));
   const outbox = await openLeafOutbox(database, ledger);
-  await recordBundle({ database, ledger, outbox, policy, world });
+  const approvals = await openApprovals({ database, outbox, identity, world, log });
+  const governor = opened.use(await openGovernor(options, { database, outbox, running }));
   const recovered = await closeUnfinished(ledger);
   const egress = opened.use(
     createEgress({
       resolvers: config.egress.resolvers.length === 0 ? null : config.egress.resolvers,
       ca: config.egress.ca === null ? null : Buffer.from(config.egress.ca),
-      posture: () => bundle.site.posture,
+      posture: () => governor.engine.bundle.site.posture,
       world,
       log,
     }),
@@ -82,9 +95,10 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       onTrip: ({ kind }) => log.error('egress.tripwire', { kind }),
     }),
   );
+  governor.onRetire((bundle, graceMs) => egress.retire(bundle, graceMs ?? undefined));
   const models = opened.use(
     new LocalModels({
-      source: modelSource({ ...options, egress, ledger, posture: bundle.site.posture }),
+      source: modelSource({ ...options, egress, ledger, posture: () => governor.engine.bundle.site.posture }),
       world,
       log,
     }),
@@ -97,8 +111,13 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     log,
     database,
     identity,
+    approvals,
+    decisions,
     ledger,
-    policy,
+    get policy() {
+      return governor.engine;
+    },
+    governor,
     egress,
     models,
     recovered,
@@ -106,35 +125,36 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   };
 }
 
-function ledgerOptions(options: SiteOptions, site: string, database: Database): LedgerOptions {
-  const { dataDir, anchorDir, world, log, disk } = options;
+async function openGovernor(
+  options: SiteOptions,
+  parts: { readonly database: Database; readonly outbox: LeafOutbox; readonly running: Bundle },
+): Promise<Governor> {
+  const { dataDir, world, log, applyStep } = options;
+  const { database, outbox, running } = parts;
+  const folder = path.join(dataDir, 'governance');
+  const store = await BundleStore.open(database, outbox);
+  const bundle = await settleBundle({ store, outbox, running, folder, world });
+  const engine = createPolicyEngine(bundle);
+  return new Governor({
+    engine,
+    store,
+    outbox,
+    folder,
+    world,
+    log,
+    ...(applyStep === undefined ? {} : { at: applyStep }),
+  });
+}
+
+function ledgerOptions(options: SiteOptions): Omit<LedgerOptions, 'site' | 'database'> {
+  const { config, dataDir, world, log, disk } = options;
   return {
     dir: path.join(dataDir, 'ledger'),
     keysDir: path.join(dataDir, 'keys'),
-    anchorDir,
-    site,
-    database,
+    anchorDir: anchorOutside(config, options),
+    anchorOptional: config.ledger.anchor === null,
     world,
     log,
     ...(disk === undefined ? {} : { io: disk }),
   };
-}
-
-async function usableDirectory(dataDir: string): Promise<void> {
-  try {
-    await makeDirectory(dataDir);
-    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    const message = `cannot use the data directory ${dataDir}; give another with --data, or rights to this one`;
-    throw new Fault('unavailable', 'server.data_unusable', message, { cause });
-  }
-}
-
-// Parents first, each by itself: Node's recursive mkdir never ends where a parent exists and takes no entries.
-async function makeDirectory(directory: string): Promise<void> {
-  if (existsSync(directory)) return;
-  await makeDirectory(path.dirname(directory));
-  await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
-    if (!existsSync(directory)) throw cause;
-  });
 }
