@@ -59,6 +59,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       })),
     summary: { ja: '提供者の下書きを作る', en: 'draft a provider' },
   },
+  signer: {
+    load: async () =>
+      import('./signer.ts').then(({ signerCommand, SIGNER_HELP }) => ({
+        run: signerCommand,
+        help: SIGNER_HELP,
+      })),
+    summary: { ja: '方針の署名者の鍵を作る', en: 'make a policy signer’s key' },
+  },
   approval: {
     load: async () =>
       import('./approval.ts').then(({ approvalCommand, APPROVAL_HELP }) => ({

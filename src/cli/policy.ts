@@ -10,6 +10,30 @@ interface Verb {
 }
 
 const VERBS: Readonly<Record<string, Verb>> = {
+  check: {
+    load: async () => import('./policy-check.ts'),
+    summary: { ja: '下書きを確かめる', en: 'check drafts' },
+  },
+  build: {
+    load: async () => import('./policy-build.ts'),
+    summary: { ja: '下書きをバンドルにまとめる', en: 'fold drafts into a bundle' },
+  },
+  diff: {
+    load: async () => import('./policy-diff.ts'),
+    summary: { ja: '二つのバンドルの違いを示す', en: 'what differs between two bundles' },
+  },
+  sign: {
+    load: async () => import('./policy-sign.ts'),
+    summary: { ja: 'バンドルに署名する', en: 'sign a bundle' },
+  },
+  apply: {
+    load: async () => import('./policy-apply.ts'),
+    summary: { ja: 'バンドルを有効にする、緊急停止する', en: 'put a bundle in force; emergency stop' },
+  },
+  history: {
+    load: async () => import('./policy-history.ts'),
+    summary: { ja: '動いたバンドルを並べる', en: 'list the bundles that ran' },
+  },
   test: {
     load: async () => import('./policy-test.ts'),
     summary: { ja: '下書きのテストを実行する', en: 'run the tests of drafts' },

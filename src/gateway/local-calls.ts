@@ -12,7 +12,11 @@ export class LocalCalls {
   }
 
   /** Starts a call and keeps it until its handler has heard the end. */
-  start(bundle: string, handler: EgressHandler, dispatch: (handler: EgressHandler) => EgressCall): EgressCall {
+  start(
+    bundle: string,
+    handler: EgressHandler,
+    dispatch: (handler: EgressHandler) => EgressCall,
+  ): EgressCall {
     const calls = this.#running.get(bundle) ?? new Set();
     this.#running.set(bundle, calls);
     const cut = (): void => {

@@ -61,7 +61,8 @@ export function parseBundle(bytes: Uint8Array): Bundle {
   // Nothing of the bytes may be passed over: what was signed is what runs.
   if (!encodeBundle(bundle).equals(bytes)) throw unusable('members', 'it holds members that are not read');
   for (const [part, expected] of Object.entries(digestParts(bundle)))
-    if (bundle.digests[part] !== expected) throw unusable('digest', `the digest of ${part} does not match its content`);
+    if (bundle.digests[part] !== expected)
+      throw unusable('digest', `the digest of ${part} does not match its content`);
   if (Object.keys(bundle.digests).length !== Object.keys(digestParts(bundle)).length)
     throw unusable('digest', 'digests name a part that is not there');
   return checked(bundle);

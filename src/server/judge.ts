@@ -71,7 +71,10 @@ async function checkVersion(
   const hash = bundleHash(bundle);
   if (hash === running.hash) throw conflict('policy.already_running', `version ${version} runs already`);
   if (await ranBefore(hash))
-    throw conflict('policy.replayed', `version ${bundle.version} ran before; build its content as a new version`);
+    throw conflict(
+      'policy.replayed',
+      `version ${bundle.version} ran before; build its content as a new version`,
+    );
   if (bundle.version <= version)
     throw conflict('policy.version', `version ${version} runs, expected more, found ${bundle.version}`);
 }

@@ -73,7 +73,11 @@ export async function signersOf(note: Note, set: readonly string[]): Promise<rea
   for (const line of note.signatures)
     for (const key of keys.filter((vkey) => isBy(line, vkey))) {
       if (!(await verifies(line, key, note.text)))
-        throw new Fault('denied', 'policy.signature', `the signature of ${key.name} does not fit this bundle`);
+        throw new Fault(
+          'denied',
+          'policy.signature',
+          `the signature of ${key.name} does not fit this bundle`,
+        );
       signers.add(`${key.name}+${key.id}`);
     }
   return [...signers].sort();
