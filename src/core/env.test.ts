@@ -36,6 +36,31 @@ test('names the nearest variable for one that does not exist', () => {
   });
 });
 
+test('what Kubernetes sets for a Service named sekisho is not taken for settings', () => {
+  const service = (name: string): Record<string, string> => ({
+    [`${name}_SERVICE_HOST`]: '10.96.0.7',
+    [`${name}_SERVICE_PORT`]: '8420',
+    [`${name}_SERVICE_PORT_HTTP`]: '8420',
+    [`${name}_PORT`]: 'tcp://10.96.0.7:8420',
+    [`${name}_PORT_8420_TCP`]: 'tcp://10.96.0.7:8420',
+    [`${name}_PORT_8420_TCP_PROTO`]: 'tcp',
+    [`${name}_PORT_8420_TCP_PORT`]: '8420',
+    [`${name}_PORT_8420_TCP_ADDR`]: '10.96.0.7',
+  });
+  const env = readEnv({ ...service('SEKISHO'), ...service('SEKISHO_GATEWAY'), SEKISHO_HOST: '127.0.0.3' });
+  assert.equal(env.port, null);
+  assert.equal(env.host, '127.0.0.3');
+  for (const mistaken of ['SEKISHO_SERVICE', 'SEKISHO_PORTS', 'SEKISHO_PORT_8420', 'SEKISHO_LOG_PORT'])
+    assert.throws(() => readEnv({ [mistaken]: '8420' }), { code: 'core.environment' }, mistaken);
+});
+
+test('SEKISHO_LOG is a level', () => {
+  assert.equal(readEnv({ SEKISHO_LOG: 'warn' }).log, 'warn');
+  assert.equal(readEnv({}).log, null);
+  for (const level of ['WARN', 'debug', '1'])
+    assert.throws(() => readEnv({ SEKISHO_LOG: level }), /info, warn, error, silent/, level);
+});
+
 test('refuses a bad port', () => {
   for (const port of ['65536', '-1', '80x', ' 80', '0x50', '1e3'])
     assert.throws(() => readEnv({ SEKISHO_PORT: port }), { code: 'core.environment' }, port);

@@ -1,4 +1,5 @@
 import { Fault } from './fault.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { nearest } from './nearest.ts';
 import { readTextFile } from './secret-file.ts';
 import { Secret } from './secret.ts';
@@ -10,10 +11,13 @@ export interface Env {
   readonly host: string | null;
   readonly port: number | null;
   readonly url: string | null;
+  /** A PEM file with the authority of the site at `url`. */
+  readonly ca: string | null;
   readonly key: Secret | null;
   /** The public key of a log. */
   readonly logKey: string | null;
-  readonly log: string | null;
+  /** The least grave that is logged. */
+  readonly log: LogLevel | null;
   readonly adminKey: Secret | null;
   readonly databaseUrl: Secret | null;
   readonly models: string | null;
@@ -38,8 +42,17 @@ export interface EnvDanger {
 
 export type EnvSource = Readonly<Record<string, string | undefined>>;
 
-const PLAIN = ['CONFIG', 'DATA', 'HOST', 'PORT', 'URL', 'LOG_KEY', 'LOG', 'MODELS'] as const;
+const PLAIN = ['CONFIG', 'DATA', 'HOST', 'PORT', 'URL', 'CA', 'LOG_KEY', 'LOG', 'MODELS'] as const;
 const SECRETS = ['KEY', 'ADMIN_KEY', 'DATABASE_URL'] as const;
+/**
+ * What Kubernetes puts into every container of a namespace with a Service that is called `sekisho` or `sekisho-…`; see
+ * its documentation of environment variables for Services. Nobody chose these, and nothing is read from them.
+ */
+const OF_A_SERVICE =
+  /^SEKISHO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d{1,5}_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
+const SERVICE_PORT = /^SEKISHO_(\w+_)?PORT$/;
+const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//;
+
 /** Set by the launcher for its child. */
 const INTERNAL = ['LAUNCHER'];
 const KNOWN = [...PLAIN, ...SECRETS, ...SECRETS.map((name) => `${name}_FILE`), ...INTERNAL].map(
@@ -71,7 +84,8 @@ const DANGEROUS_OPTIONS: readonly (readonly [RegExp, EnvDanger['effect']])[] = [
  * Reads the process environment; the only place that does.
  * @throws Fault `core.environment` for an unknown SEKISHO_ name, a bad port, or a secret given twice.
  */
-export function readEnv(source: EnvSource = process.env): Env {
+export function readEnv(given: EnvSource = process.env): Env {
+  const source = withoutServices(given);
   refuseUnknown(source);
   const plain = (name: (typeof PLAIN)[number]): string | null => set(source, `SEKISHO_${name}`);
   return Object.freeze({
@@ -80,9 +94,10 @@ export function readEnv(source: EnvSource = process.env): Env {
     host: plain('HOST'),
     port: port(plain('PORT')),
     url: plain('URL'),
+    ca: plain('CA'),
     key: secret(source, 'KEY'),
     logKey: plain('LOG_KEY'),
-    log: plain('LOG'),
+    log: logLevel(plain('LOG')),
     adminKey: secret(source, 'ADMIN_KEY'),
     databaseUrl: secret(source, 'DATABASE_URL'),
     models: plain('MODELS'),
@@ -108,6 +123,21 @@ function refuseUnknown(source: EnvSource): void {
     return `${name} is unknown${meant === null ? '' : `; did you mean ${meant}?`}`;
   });
   throw refusal(named.join('; '));
+}
+
+function withoutServices(source: EnvSource): EnvSource {
+  const chosen = Object.entries(source).filter(
+    ([name, value = '']) =>
+      !OF_A_SERVICE.test(name) && !(SERVICE_PORT.test(name) && SERVICE_ADDRESS.test(value)),
+  );
+  return Object.fromEntries(chosen);
+}
+
+function logLevel(text: string | null): LogLevel | null {
+  if (text === null) return null;
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level !== undefined) return level;
+  throw refusal(`SEKISHO_LOG: expected one of ${LOG_LEVELS.join(', ')}`);
 }
 
 function port(text: string | null): number | null {

@@ -9,6 +9,20 @@ export interface Log {
   error(event: string, facts?: LogFacts): void;
 }
 
+/** From the most to the least that is logged. */
+export const LOG_LEVELS = ['info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** What of `log` is at least as grave as `least`. */
+export function atLevel(log: Log, least: LogLevel): Log {
+  const from = LOG_LEVELS.indexOf(least);
+  return {
+    info: (event, facts) => (from > 0 ? undefined : log.info(event, facts)),
+    warn: (event, facts) => (from > 1 ? undefined : log.warn(event, facts)),
+    error: (event, facts) => (from > 2 ? undefined : log.error(event, facts)),
+  };
+}
+
 /** One JSON object a line, to `write`. */
 export function jsonLog(clock: Clock, write: (line: string) => void): Log {
   const line =
