@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { runCli, type Ran } from './support/cli.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { logKey, oneModel } from './support/road.ts';
 import { startSite, type Site } from './support/site.ts';
-import { ROOT } from './support/source.ts';
 
 let provider: Provider;
 let site: Site;
@@ -25,30 +24,10 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** Runs a command against the site of this file, which the launcher started. */
 async function sekisho(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [path.join(ROOT, 'src', 'cli', 'main.ts'), ...args], {
-    cwd: folder,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      LANG: 'en_US.UTF-8',
-      SEKISHO_URL: site.url,
-      SEKISHO_KEY: site.adminKey,
-      ...env,
-    },
-  });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, out, err };
+  const ours = { SEKISHO_URL: site.url, SEKISHO_KEY: site.adminKey };
+  return runCli(args, { cwd: folder, env: { ...ours, ...env } });
 }
 
 test('ask streams an answer, then names the receipt, which verifies from files', async () => {
@@ -140,7 +119,7 @@ test('help is in the language of the locale, and wrong usage exits 2', async () 
   assert.match(english.out, /usage: sekisho COMMAND/);
   const japanese = await sekisho(['--help'], { LANG: 'ja_JP.UTF-8' });
   assert.match(japanese.out, /使い方/);
-  const commands = ['up', 'ask', 'receipt', 'verify', 'ledger', 'key', 'model', 'doctor', 'config'];
+  const commands = ['up', 'ask', 'receipt', 'verify', 'ledger', 'key', 'org', 'model', 'doctor', 'config'];
   const helps = await Promise.all(commands.map(async (command) => sekisho([command, '--help'])));
   for (const [i, help] of helps.entries()) {
     assert.equal(help.code, 0, help.err);

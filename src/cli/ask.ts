@@ -3,6 +3,7 @@ import { EventSplitter } from '../core/sse.ts';
 import { connectSite, refusalOf, type SiteApi } from '../server/site-api.ts';
 import type { SiteReply } from '../egress/site-client.ts';
 import { FAILED, OK, say, USAGE, type Io } from './io.ts';
+import { printable } from './printable.ts';
 
 export const ASK_HELP = {
   ja: '使い方: sekisho ask 質問 [--model 名] [--label ラベル] [--json]\n質問を一つ送り、答えを流し、最後に受領証のIDを表示する。\n',
@@ -28,13 +29,14 @@ export async function askCommand(args: readonly string[], io: Io): Promise<numbe
   const asked = { text: positionals.join(' '), model: values.model, label: values.label ?? null };
   const show = values.json ? (): void => {} : (piece: string): void => io.out(piece);
   const answer = await ask(site, asked, { show, signal: io.signal });
-  if (values.json) io.out(`${JSON.stringify({ receipt: answer.receipt, text: answer.text })}\n`);
+  const { receipt, text, complete } = answer;
+  if (values.json) io.out(`${JSON.stringify({ receipt, text, complete })}\n`);
   else io.out('\n');
-  if (!answer.complete) {
+  if (!complete) {
     io.err(say(io, { ja: '答えは途中で切れました。\n', en: 'the answer broke off before its end\n' }));
   }
-  if (!values.json) io.err(`${say(io, { ja: '受領証', en: 'receipt' })} ${answer.receipt}\n`);
-  return answer.complete ? OK : FAILED;
+  if (!values.json) io.err(`${say(io, { ja: '受領証', en: 'receipt' })} ${printable(receipt)}\n`);
+  return complete ? OK : FAILED;
 }
 
 export interface Question {
@@ -76,7 +78,7 @@ export async function ask(
     body: request,
     signal,
   });
-  if (reply.status !== 200) throw refusalOf(reply.status, await reply.bytes());
+  if (reply.status !== 200) throw refusalOf(reply, await reply.bytes());
   return { request, receipt: reply.headers['sekisho-receipt'] ?? '', ...(await readStream(reply, show)) };
 }
 
@@ -88,14 +90,19 @@ async function readStream(
   const chunks: Buffer[] = [];
   let text = '';
   let complete = false;
-  for await (const chunk of reply.body) {
-    chunks.push(chunk);
-    for (const { data } of splitter.push(chunk) ?? []) {
-      if (data === '[DONE]') complete = true;
-      const piece = data === null || complete ? '' : deltaOf(data);
-      text += piece;
-      if (piece !== '') show(piece);
+  try {
+    for await (const chunk of reply.body) {
+      chunks.push(chunk);
+      for (const { data } of splitter.push(chunk) ?? []) {
+        if (data === '[DONE]') complete = true;
+        const piece = data === null || complete ? '' : deltaOf(data);
+        text += piece;
+        if (piece !== '') show(piece);
+      }
     }
+  } catch {
+    // The connection was cut. What came is in the log under the receipt's id, which the asker must still learn.
+    complete = false;
   }
   return { text, response: Buffer.concat(chunks), complete };
 }

@@ -20,6 +20,12 @@ export function say(io: Pick<Io, 'env'>, text: Text): string {
   return text[io.env.locale];
 }
 
+/** Says what is wrong with how a command was called. */
+export function misuse(io: Pick<Io, 'env' | 'err'>, text: Text): number {
+  io.err(`sekisho: ${say(io, text)}\n`);
+  return USAGE;
+}
+
 /** Exit codes of every command. */
 export const OK = 0;
 export const FAILED = 1;

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
+import { createKey } from '../identity/contract.ts';
 import { connectSite, type SiteApi } from '../server/site-api.ts';
-import { OK, say, USAGE, type Io } from './io.ts';
+import { misuse, OK, say, USAGE, type Io, type Text } from './io.ts';
 
 export const KEY_HELP = {
   ja: `使い方: sekisho key new [--name 名] [--role 役割]... [--org 組織ID] [--days 日数]
@@ -23,6 +24,15 @@ interface KeyOptions {
   readonly json: boolean;
 }
 
+const ROLE_NAMES = createKey.body.shape.roles.unwrap().element.options.join(' ');
+
+/** By the member of the request that is wrong. */
+const MISUSES: Readonly<Record<string, Text>> = {
+  name: { ja: '--name: 1 文字以上 64 文字以下を', en: '--name: expected 1 to 64 characters' },
+  roles: { ja: `--role: 次のどれかを: ${ROLE_NAMES}`, en: `--role: expected one of ${ROLE_NAMES}` },
+  days: { ja: '--days: 1 から 3650 までの整数を', en: '--days: expected a whole number from 1 to 3650' },
+};
+
 /** `sekisho key new|list|revoke`. */
 export async function keyCommand(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -38,10 +48,13 @@ export async function keyCommand(args: readonly string[], io: Io): Promise<numbe
   });
   const [act, id] = positionals;
   const options: KeyOptions = { name: values.name, org: values.org, days: values.days, ...values };
-  await using site = await connectSite(io.env);
-  if (act === 'new' && positionals.length === 1) return await newKey(site, io, options);
-  if (act === 'list' && positionals.length === 1) return await listKeys(site, io, options.json);
-  if (act === 'revoke' && id !== undefined) {
+  if (act === 'new' && positionals.length === 1) return await newKey(io, options);
+  if (act === 'list' && positionals.length === 1) {
+    await using site = await connectSite(io.env);
+    return await listKeys(site, io, options.json);
+  }
+  if (act === 'revoke' && id !== undefined && positionals.length === 2) {
+    await using site = await connectSite(io.env);
     await site.json({ method: 'DELETE', path: `/api/v1/keys/${encodeURIComponent(id)}` });
     return OK;
   }
@@ -49,22 +62,29 @@ export async function keyCommand(args: readonly string[], io: Io): Promise<numbe
   return USAGE;
 }
 
-async function newKey(site: SiteApi, io: Io, options: KeyOptions): Promise<number> {
-  const body = {
+async function newKey(io: Io, options: KeyOptions): Promise<number> {
+  const order = createKey.body.safeParse({
     name: options.name ?? 'unnamed',
     roles: options.role,
     ...(options.org === undefined ? {} : { tenant: options.org }),
-    ...(options.days === undefined ? {} : { days: Number(options.days) }),
-  };
+    ...(options.days === undefined ? {} : { days: wholeNumber(options.days) }),
+  });
+  if (!order.success) return misuse(io, MISUSES[String(order.error.issues[0]?.path[0])] ?? KEY_HELP);
+  await using site = await connectSite(io.env);
   const made = await site.json({
     method: 'POST',
     path: '/api/v1/keys',
     headers: { 'content-type': 'application/json' },
-    body: Buffer.from(JSON.stringify(body)),
+    body: Buffer.from(JSON.stringify(order.data)),
   });
   if (options.json) io.out(`${JSON.stringify(made)}\n`);
   else if (typeof made === 'object' && made !== null && 'key' in made) io.out(`${String(made.key)}\n`);
   return OK;
+}
+
+// What is not one, such as 0x10 or 1e3, becomes what the contract refuses.
+function wholeNumber(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 async function listKeys(site: SiteApi, io: Io, json: boolean): Promise<number> {

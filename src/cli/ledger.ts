@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { checkLog, type LogSource } from '../ledger/check.ts';
+import { Fault } from '../core/fault.ts';
+import { checkLog, type LogCheck, type LogSource } from '../ledger/check.ts';
 import { USAGE, type Io, type Text } from './io.ts';
 
 export const LEDGER_HELP = {
@@ -10,7 +11,7 @@ export const LEDGER_HELP = {
 /** What the command sees of the world: `open` reads a folder or an address. */
 export interface LedgerIo extends Pick<Io, 'out' | 'err'> {
   readonly env: Pick<Io['env'], 'locale' | 'logKey'>;
-  open(target: string): LogSource & AsyncDisposable;
+  open(target: string): Promise<LogSource & AsyncDisposable>;
 }
 
 /** `sekisho ledger check (DIR|URL) --key VKEY`; the key of the environment counts too. */
@@ -39,9 +40,19 @@ export async function ledgerCommand(args: readonly string[], io: LedgerIo): Prom
     io.err(say({ ja: '検証鍵が要ります: --key\n', en: 'a key is required: --key VKEY\n' }));
     return USAGE;
   }
-  await using source = io.open(target);
-  const { exit, lines } = await checkLog(source, key);
+  const { exit, lines } = await check(target, key, io);
   if (values.json) io.out(`${JSON.stringify({ verdict: lines[0], exit, findings: lines.slice(1) })}\n`);
   else io.out(`${lines.join('\n')}\n`);
   return exit;
+}
+
+// A log that cannot be read has not been found wrong.
+async function check(target: string, key: string, io: LedgerIo): Promise<LogCheck> {
+  try {
+    await using source = await io.open(target);
+    return await checkLog(source, key);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    return { exit: 2, lines: ['unusable', thrown.message] };
+  }
 }

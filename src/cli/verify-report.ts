@@ -1,4 +1,5 @@
 import type { AttemptFacts, DecisionFacts, OutcomeFacts, Verdict } from '../ledger/verify/index.ts';
+import { printable } from './printable.ts';
 
 /** One file with what `verify` says of it. */
 export interface Report extends Verdict {
@@ -24,10 +25,6 @@ export function troubleReport({ file, reasons }: Report): string {
 export function jsonReport(reports: readonly Report[]): string {
   return reports.map((report) => `${printable(JSON.stringify(report))}\n`).join('');
 }
-
-// Receipts and their names come from strangers: control, format and surrogate characters and line separators would let
-// them write over what the terminal shows.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 function fileLines(report: Report): readonly string[] {
   return [`${report.file}: ${verdictWord(report)}`, ...bodyLines(report).map((line) => `  ${line}`)];
@@ -94,14 +91,4 @@ function fields(pairs: readonly (readonly [name: string | null, value: string | 
 // A text with a space or an equals sign in it could pass for further fields.
 function plain(value: string | number | null): string {
   return typeof value !== 'string' || /^[\w./:@+,-]+$/.test(value) ? String(value) : JSON.stringify(value);
-}
-
-// The escapes are those of JSON, so that a JSON text stays the same value.
-function printable(line: string): string {
-  return line.replace(UNPRINTABLE, (text) =>
-    text
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  );
 }

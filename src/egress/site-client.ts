@@ -44,7 +44,7 @@ export class SiteClient implements AsyncDisposable {
     this.#agent = new Agent({ connect: connector(trust) });
   }
 
-  /** @throws Fault `egress.unreachable` when the site does not answer. */
+  /** @throws Fault `egress.unreachable` when the site does not answer, also from `bytes` when it stops half-way. */
   async send(asked: SiteRequest): Promise<SiteReply> {
     const { method, path, headers = {}, body = null, signal } = asked;
     try {
@@ -61,7 +61,7 @@ export class SiteClient implements AsyncDisposable {
         status: reply.statusCode,
         headers: single(reply.headers),
         body: reply.body,
-        bytes: async () => Buffer.from(await reply.body.arrayBuffer()),
+        bytes: () => whole(reply.body, this.#origin),
       };
     } catch (cause) {
       const message = `no answer from ${this.#origin}; is the site up, and is SEKISHO_URL right?`;
@@ -71,6 +71,15 @@ export class SiteClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy();
+  }
+}
+
+async function whole(body: { arrayBuffer(): Promise<ArrayBuffer> }, origin: string): Promise<Buffer> {
+  try {
+    return Buffer.from(await body.arrayBuffer());
+  } catch (cause) {
+    const message = `the answer of ${origin} broke off before its end`;
+    throw new Fault('unavailable', 'egress.unreachable', message, { cause });
   }
 }
 

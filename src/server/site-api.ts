@@ -3,17 +3,19 @@ import path from 'node:path';
 import type { Env } from '../core/env.ts';
 import { Fault } from '../core/fault.ts';
 import { Secret } from '../core/secret.ts';
-import { SiteClient, type SiteReply, type SiteRequest } from '../egress/site-client.ts';
-
-const DEFAULT_URL = 'http://127.0.0.1:8420';
+import { parseIp } from '../core/address.ts';
+import type { Config } from '../core/config.ts';
+import { readTextFile } from '../core/secret-file.ts';
+import { SiteClient, type SiteReply, type SiteRequest, type SiteTrust } from '../egress/site-client.ts';
+import { resolveConfig } from './start.ts';
 
 /** A site as the command line talks to it: its address and the key to use. */
 export class SiteApi implements AsyncDisposable {
   readonly #client: SiteClient;
   readonly #key: Secret | null;
 
-  constructor(url: string, key: Secret | null) {
-    this.#client = new SiteClient(url);
+  constructor(url: string, key: Secret | null, trust: SiteTrust = {}) {
+    this.#client = new SiteClient(url, trust);
     this.#key = key;
   }
 
@@ -29,7 +31,7 @@ export class SiteApi implements AsyncDisposable {
   async json(request: SiteRequest): Promise<unknown> {
     const reply = await this.send(request);
     const bytes = await reply.bytes();
-    if (reply.status >= 400) throw refusalOf(reply.status, bytes);
+    if (reply.status >= 400) throw refusalOf(reply, bytes);
     return JSON.parse(bytes.toString('utf8'));
   }
 
@@ -38,31 +40,68 @@ export class SiteApi implements AsyncDisposable {
   }
 }
 
-/** The site of SEKISHO_URL and SEKISHO_KEY, else the one on this machine with its own admin key. */
+/** Where a site is, what to show it, and how it is known. */
+export interface SiteAccess {
+  readonly url: string;
+  readonly key: Secret | null;
+  readonly trust: SiteTrust;
+}
+
+/**
+ * The site of SEKISHO_URL and SEKISHO_KEY, else the one that the configuration here describes, with its own admin key.
+ * @throws Faults of `resolveConfig`.
+ */
+export async function siteAccess(env: Env): Promise<SiteAccess> {
+  if (env.url !== null) return { url: env.url, key: env.key, trust: declaredTrust(env) };
+  const { config, dataDir } = resolveConfig(env, {});
+  const { tls } = config.server;
+  return {
+    url: localUrl(config.server),
+    key: env.key ?? (await localAdminKey(env, dataDir)),
+    // Its certificate bears the name that others know it by, which is not the address that it is reached at from here.
+    trust: tls === null ? {} : { own: tls.cert },
+  };
+}
+
+/** The authority of SEKISHO_CA. @throws Fault `core.unreadable_file`. */
+export function declaredTrust({ ca }: Pick<Env, 'ca'>): SiteTrust {
+  return ca === null ? {} : { ca: Buffer.from(readTextFile(ca, 'SEKISHO_CA')) };
+}
+
+/** A connection to the site of `siteAccess`. */
 export async function connectSite(env: Env): Promise<SiteApi> {
-  const key = env.key ?? (env.url === null ? await localAdminKey(env) : null);
-  return new SiteApi(env.url ?? localUrl(env), key);
+  const { url, key, trust } = await siteAccess(env);
+  return new SiteApi(url, key, trust);
 }
 
-function localUrl(env: Env): string {
-  return env.port === null ? DEFAULT_URL : `http://127.0.0.1:${env.port}`;
+function localUrl({ host, port, tls }: Config['server']): string {
+  return `${tls === null ? 'http' : 'https'}://${dialled(host)}:${port}`;
 }
 
-async function localAdminKey(env: Env): Promise<Secret | null> {
+// A site that listens everywhere is reached by loopback, whose names it always answers to.
+function dialled(host: string): string {
+  const address = parseIp(host);
+  if (address?.value === 0n) return address.family === 6 ? '[::1]' : '127.0.0.1';
+  return address?.family === 6 ? `[${host}]` : host;
+}
+
+async function localAdminKey(env: Env, dataDir: string): Promise<Secret | null> {
   if (env.adminKey !== null) return env.adminKey;
   try {
-    return new Secret((await readFile(path.join(env.data ?? 'data', 'admin-key'), 'utf8')).trim());
+    return new Secret((await readFile(path.join(dataDir, 'admin-key'), 'utf8')).trim());
   } catch {
     // No site has been started here: the request then says that a key is missing.
     return null;
   }
 }
 
-/** What a site answered instead of success, in words for a person. */
-export function refusalOf(status: number, bytes: Buffer): Fault {
-  const details = bodyOf(bytes);
-  const message = messageOf(details) ?? `the site answered with status ${status}`;
-  return new Fault('denied', 'server.refused', message, { details: { status, body: details } });
+/** What a site answered instead of success, in words for a person; `details` has its body and the receipt's id. */
+export function refusalOf({ status, headers }: Pick<SiteReply, 'status' | 'headers'>, bytes: Buffer): Fault {
+  const body = bodyOf(bytes);
+  const receipt = headers['sekisho-receipt'];
+  const message = messageOf(body) ?? `the site answered with status ${status}`;
+  const details = { status, body, ...(receipt === undefined ? {} : { receipt }) };
+  return new Fault('denied', 'server.refused', message, { details });
 }
 
 function bodyOf(bytes: Buffer): unknown {
