@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readEnv } from '../core/env.ts';
 import { Fault } from '../core/fault.ts';
+import { silentLog } from '../core/log.ts';
+import { systemWorld } from '../core/world.ts';
 import type { ModelDesk, ShownModel } from '../server/model-desk.ts';
+import { openSite } from '../server/site.ts';
+import { defaultAnchorDir, resolveConfig } from '../server/start.ts';
 import { tinyGguf } from '../../test/support/tiny-gguf.ts';
 import type { Io } from './io.ts';
 import { modelCommand } from './model.ts';
@@ -29,6 +33,7 @@ const TINY: ShownModel = {
 
 test('an imported model is recorded in the log, and listed with its digest and licence', async () => {
   await using desk = await openDesk();
+  await desk.startOnce();
   const file = join(desk.dir, 'mine.gguf');
   await writeFile(file, BYTES);
   assert.equal(await desk.run('import', file, '--name', 'mine', '--licence', 'MIT', '--data', desk.data), 0);
@@ -55,6 +60,13 @@ test('a site that runs on the data is named as the reason', async () => {
   await using desk = await openDesk();
   const busy = (): Promise<ModelDesk> => Promise.reject(new Fault('conflict', 'ledger.in_use', 'held'));
   await assert.rejects(desk.runOpening(busy, 'pull', 'tiny'), { code: 'cli.site_running' });
+});
+
+test('where no site was started nothing is fetched, made or adopted', async () => {
+  await using desk = await openDesk();
+  const pulled = desk.run('pull', 'chat', '--data', desk.data);
+  await assert.rejects(pulled, { code: 'cli.never_started', message: /start it once/ });
+  assert.deepEqual(await readdir(desk.dir), []);
 });
 
 test('wrong usage is told apart from failure', async () => {
@@ -96,6 +108,20 @@ async function openDesk(terminal = false) {
   return {
     dir,
     data: join(dir, 'data'),
+    async startOnce() {
+      const world = systemWorld();
+      const { config, dataDir } = resolveConfig(env, { data: join(dir, 'data') });
+      const site = await openSite({
+        config,
+        dataDir,
+        anchorDir: defaultAnchorDir(env),
+        modelsDir: models,
+        env,
+        world,
+        log: silentLog,
+      });
+      await site[Symbol.asyncDispose]();
+    },
     out: () => out,
     err: () => err,
     run(...args: string[]) {

@@ -66,6 +66,11 @@ const RUNNING: Text = {
   en: 'a site runs on this data and holds its log; stop it first (a running site fetches the models it needs itself)',
 };
 
+const NEVER_STARTED: Text = {
+  ja: 'このデータではまだサイトを動かしたことがない。一度 sekisho up で動かすか、--data で別の場所を示すこと',
+  en: 'no site was ever started on this data: start it once (sekisho up), or name another with --data',
+};
+
 async function opened(
   open: (env: Env, flags: Flags) => Promise<ModelDesk>,
   flags: Flags,
@@ -75,6 +80,8 @@ async function opened(
     return await open(io.env, flags);
   } catch (thrown) {
     const fault = toFault(thrown);
+    if (fault.code === 'server.never_started')
+      throw new Fault('conflict', 'cli.never_started', say(io, NEVER_STARTED), { cause: fault });
     if (fault.code !== 'ledger.in_use') throw fault;
     throw new Fault('conflict', 'cli.site_running', say(io, RUNNING), { cause: fault });
   }

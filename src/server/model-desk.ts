@@ -1,4 +1,6 @@
+import path from 'node:path';
 import type { Env } from '../core/env.ts';
+import { Fault } from '../core/fault.ts';
 import { silentLog } from '../core/log.ts';
 import { systemWorld } from '../core/world.ts';
 import { CATALOGUE } from '../gateway/model/catalogue.ts';
@@ -6,6 +8,7 @@ import { importModel } from '../gateway/model/import.ts';
 import { pullModel } from '../gateway/model/pull.ts';
 import { ModelStore, type StoredModel } from '../gateway/model/store.ts';
 import type { Posture } from '../policy/types.ts';
+import { loadRunningBundle } from '../policy/adopt.ts';
 import { pullPorts } from './model-source.ts';
 import { openSite } from './site.ts';
 import { defaultAnchorDir, modelsDir, resolveConfig, type StartFlags } from './start.ts';
@@ -34,9 +37,17 @@ export async function storedModels(env: Env, flags: StartFlags): Promise<readonl
   return (await new ModelStore(modelsDir(env, dataDir)).list()).map(shown);
 }
 
-/** @throws Fault `ledger.in_use` while a site runs on the data, and the faults of `openSite`. */
+/**
+ * @throws Fault `server.never_started` where no bundle runs yet; `ledger.in_use` while a site runs on the data; the
+ * faults of `openSite`.
+ */
 export async function openModelDesk(env: Env, flags: StartFlags): Promise<ModelDesk> {
   const { config, dataDir } = resolveConfig(env, flags);
+  // Opening the site would adopt the drafts for good, which is not what fetching a model asks for.
+  if ((await loadRunningBundle(path.join(dataDir, 'governance'))) === null) {
+    const message = `no site was ever started on ${dataDir}: start it once (sekisho up), or name another with --data`;
+    throw new Fault('conflict', 'server.never_started', message);
+  }
   const world = systemWorld();
   const dir = modelsDir(env, dataDir);
   const anchorDir = config.ledger.anchor ?? defaultAnchorDir(env);
