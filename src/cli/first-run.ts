@@ -7,6 +7,7 @@ import type { Site } from '../server/site.ts';
 import { SiteApi } from '../server/site-api.ts';
 import { ask, type Answer } from './ask.ts';
 import { say, type Io } from './io.ts';
+import { printableText } from './printable.ts';
 
 const QUESTION = 'What is the capital of Japan? Answer in one short sentence.';
 const MODEL = 'chat';
@@ -30,7 +31,7 @@ export async function firstRun(site: Site, url: string, io: Io): Promise<void> {
   const answer = await ask(
     api,
     { text: QUESTION, model: MODEL, label: null },
-    { show: io.err, signal: io.signal },
+    { show: (piece) => io.err(printableText(piece)), signal: io.signal },
   );
   const reply = await api.send({ method: 'GET', path: `/v1/receipts/${answer.receipt}?wait=10` });
   const receipt = await reply.bytes();

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { watchConfig } from '../core/config-watch.ts';
 import { SECOND } from '../core/duration.ts';
 import { Fault, toFault } from '../core/fault.ts';
-import { jsonLog, type Log } from '../core/log.ts';
+import { atLevel, jsonLog, type Log } from '../core/log.ts';
 import { systemWorld } from '../core/world.ts';
 import { serve, type Serving } from '../server/serve.ts';
 import { openSite, type Site } from '../server/site.ts';
@@ -49,7 +49,7 @@ export async function upCommand(args: readonly string[], io: Io): Promise<number
 
 // A person at a terminal sees what needs a person; a collector of logs gets every line.
 function siteLog(log: Log, io: Io): Log {
-  return io.terminal ? { ...log, info: () => {} } : log;
+  return atLevel(log, io.env.log ?? (io.terminal ? 'warn' : 'info'));
 }
 
 function readStart(args: readonly string[], io: Io): Start {
