@@ -37,7 +37,8 @@ function packProblems({ site, packs }: Bundle): string[] {
   ];
 }
 
-function providerProblems(provider: Provider): string[] {
+/** What keeps one provider from being used, one sentence each. */
+export function providerProblems(provider: Provider): string[] {
   const problems = isOwnKind(provider.kind) ? ownProblems(provider) : remoteProblems(provider);
   const record = provider.residency;
   if (record !== null && record.expires <= record.issued)
