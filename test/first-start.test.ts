@@ -26,7 +26,9 @@ async function refusedThenMended(root: string, wrong: SiteOptions, problem: RegE
   await assert.rejects(startSite({ root, governance: GOOD, ...wrong }), problem);
   assert.ok(!existsSync(path.join(root, 'data', 'governance', 'running.json')), 'nothing was adopted');
   await using site = await startSite({ root, governance: GOOD });
-  assert.equal((await site.call('/readyz')).status, 200);
+  const ready = await site.call('/readyz');
+  assert.equal(ready.status, 200);
+  assert.match(ready.text, /"name":"space","state":"(ok|warning)"/);
 }
 
 test('a kind that no adapter speaks refuses the first start, and a corrected draft starts', async (t) => {

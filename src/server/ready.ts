@@ -19,7 +19,7 @@ const EXPIRY_WARNING = 30 * DAY;
 /** Whether the site can answer, and what is missing. A local model that is not there yet does not stop the rest. */
 export function readiness(site: Site): Readiness {
   const records = recordChecks(site.policy.endpoints, site.world.clock.now());
-  const checks = [ledgerCheck(site), anchorCheck(site), ...modelChecks(site), ...records];
+  const checks = [ledgerCheck(site), spaceCheck(site), anchorCheck(site), ...modelChecks(site), ...records];
   return { ready: checks.every(({ state }) => state !== 'failing'), checks };
 }
 
@@ -27,6 +27,12 @@ function ledgerCheck({ ledger }: Site): ReadyCheck {
   const trouble = ledger.trouble();
   if (trouble !== null) return { name: 'ledger', state: 'failing', detail: trouble };
   return { name: 'ledger', state: 'ok', detail: `${ledger.size()} leaves in ${ledger.origin}` };
+}
+
+function spaceCheck({ space }: Site): ReadyCheck {
+  const warning = space.warning();
+  if (warning !== null) return { name: 'space', state: 'warning', detail: warning };
+  return { name: 'space', state: 'ok', detail: 'the disk of the log has room' };
 }
 
 function anchorCheck({ ledger }: Site): ReadyCheck {

@@ -17,6 +17,7 @@ import { createPolicyEngine } from '../policy/engine.ts';
 import type { Bundle, PolicyEngine } from '../policy/types.ts';
 import { openDatabase, type Database } from '../storage/database.ts';
 import { anchorOutside, holdDataDirectory } from './data-place.ts';
+import { DiskSpace } from './disk-space.ts';
 import { startingBundle } from './governance.ts';
 import { DecisionBook } from './decisions/book.ts';
 import { LocalModels } from './local-models.ts';
@@ -37,6 +38,7 @@ export interface Site extends AsyncDisposable {
   /** What decisions were made from, for those who ask later. */
   readonly decisions: DecisionBook;
   readonly ledger: Ledger;
+  readonly space: DiskSpace;
   /** The engine of the running bundle; asked anew whenever it is used, since an apply replaces it. */
   readonly policy: PolicyEngine;
   readonly governor: Governor;
@@ -74,6 +76,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const database = opened.use(await openDatabase({ url: config.storage.url.reveal(), dir: dataDir }));
   await start.adopt();
   const ledger = opened.use(await openLedger({ ...ledgerPlace, site: running.site.name, database }));
+  const space = opened.use(await DiskSpace.watch({ directory: ledgerPlace.dir, clock: world.clock, log }));
   const identity = await openIdentity({ database, world, adminKey: options.env.adminKey, dataDir, log });
   const decisions = opened.use(await DecisionBook.open({ database, world, log }));
   const outbox = await openLeafOutbox(database, ledger);
@@ -114,6 +117,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     approvals,
     decisions,
     ledger,
+    space,
     get policy() {
       return governor.engine;
     },
