@@ -99,10 +99,7 @@ function planOf(routed: RoutedModel, decision: (endpoint: Endpoint) => EndpointD
 }
 
 // Cedar never sees facts outside the schema's words, and what is not memoised cannot fill the memo.
-function refusalOf(
-  purposes: ReadonlySet<string>,
-  { label, purpose, now }: DecisionInput,
-): Reason | null {
+function refusalOf(purposes: ReadonlySet<string>, { label, purpose, now }: DecisionInput): Reason | null {
   const sound =
     (label.conf === 1 || label.conf === 2 || label.conf === 3) &&
     label.categories.every((category) => CATEGORIES.includes(category)) &&

@@ -27,71 +27,96 @@ export interface ExplainOptions {
   readonly input: DecisionInput;
   /** Every role that a key can hold. */
   readonly roles: readonly string[];
+  /** Called after each endpoint, so that requests have their turn in between. */
+  readonly pause: () => Promise<void>;
 }
 
 const MAX_WAYS = 8;
 
 /**
  * Decides `input` at each endpoint of its model, and where it is denied looks for the fewest changed facts that would
- * allow it: each alone, then every two, then the largest change with everything taken out that is not needed. Every
- * answer comes from deciding with the changed facts.
+ * allow it: each alone, then every two of those that make any difference, then the largest change with everything taken
+ * out that is not needed. Every answer comes from deciding with the changed facts.
  */
-export function explain({ engine, input, roles }: ExplainOptions): Explanation {
+export async function explain(options: ExplainOptions): Promise<Explanation> {
+  const { engine, input, pause } = options;
   const routed = engine.model(input.model);
   if (routed === null) return { model: 'unknown', endpoints: [] };
   const { decisions } = engine.plan(input);
-  const endpoints = decisions.map((decision): ExplainedEndpoint => {
-    const endpoint = engine.endpoint(decision.endpoint);
-    if (endpoint === null || decision.effect === 'allow') return { decision, ways: [] };
-    return { decision, ways: waysAt({ engine, input, roles }, endpoint) };
-  });
+  const endpoints: ExplainedEndpoint[] = [];
+  for (const decision of decisions) {
+    const endpoint = decision.effect === 'allow' ? null : engine.endpoint(decision.endpoint);
+    endpoints.push({ decision, ways: endpoint === null ? [] : waysAt(options, endpoint) });
+    await pause();
+  }
   return { model: 'known', endpoints };
 }
 
-type Probe = (changes: readonly FactChange[]) => boolean;
+/** The decision with these facts changed. */
+type Probe = (changes: readonly FactChange[]) => EndpointDecision;
 
 function waysAt({ engine, input, roles }: ExplainOptions, endpoint: Endpoint): Way[] {
   const start: Supposed = { input, endpoint, site: engine.bundle.site };
   const candidates = changesOf(start, { purposes: purposeIds(engine.bundle.purposes), roles });
-  const allows: Probe = (changes) => {
+  const probe: Probe = (changes) => {
     const { input: asked, ...supposed } = changes.reduce((facts, change) => change.apply(facts), start);
-    return engine.probe(asked, supposed).effect === 'allow';
+    return engine.probe(asked, supposed);
   };
-  const own = candidates.filter(({ scope }) => scope === 'request');
-  const governed = candidates.filter(({ scope }) => scope === 'governance');
-  const ways = [...search(own, allows), ...search(governed, allows)];
-  const found = ways.length > 0 ? ways : mixed(own, governed, allows);
-  return found
+  const before = probe([]).rules.join();
+  const tried = candidates.map((change) => ({ change, decision: probe([change]) }));
+  const scopes = (['request', 'governance'] as const).map((scope): Scope => {
+    const own = tried.filter(({ change }) => change.scope === scope);
+    const moving = own.filter(({ decision }) => decision.rules.join() !== before);
+    return {
+      all: own.map(({ change }) => change),
+      moving: moving.map(({ change }) => change),
+      alone: own.filter(({ decision }) => decision.effect === 'allow').map(({ change }) => [change]),
+    };
+  });
+  const ways = scopes.flatMap((scope) => search(scope, probe));
+  return (ways.length > 0 ? ways : mixed(scopes, probe))
     .toSorted((a, b) => a.length - b.length)
     .slice(0, MAX_WAYS)
     .map(wayOf);
 }
 
-// Two changes are tried only where none alone is enough, so that no way holds a change that it does not need.
-function search(candidates: readonly FactChange[], allows: Probe): FactChange[][] {
-  const singles = candidates.filter((change) => allows([change])).map((change) => [change]);
-  if (singles.length > 0) return singles;
-  const pairs: FactChange[][] = [];
-  for (const [index, one] of candidates.entries())
-    for (const other of candidates.slice(index + 1))
-      if (one.fact !== other.fact && allows([one, other])) pairs.push([one, other]);
-  return pairs.length > 0 ? pairs : reduced(candidates, allows);
+interface Scope {
+  readonly all: readonly FactChange[];
+  /** Those after which other rules decide; a large bundle has many facts and few of these. */
+  readonly moving: readonly FactChange[];
+  /** Those that are enough. */
+  readonly alone: FactChange[][];
 }
 
-function mixed(own: readonly FactChange[], governed: readonly FactChange[], allows: Probe): FactChange[][] {
-  const pairs = own.flatMap((mine) => governed.map((theirs) => [mine, theirs]));
-  const found = pairs.filter((pair) => allows(pair));
-  return found.length > 0 ? found : reduced([...own, ...governed], allows);
+// Two changes are tried only where none alone is enough, so that no way holds a change that it does not need.
+function search({ all, moving, alone }: Scope, probe: Probe): FactChange[][] {
+  if (alone.length > 0) return alone;
+  const pairs = moving.flatMap((one, index) =>
+    moving.slice(index + 1).flatMap((other) => (one.fact === other.fact ? [] : [[one, other]])),
+  );
+  const found = pairs.filter((pair) => allows(probe, pair));
+  return found.length > 0 ? found : reduced(all, probe);
+}
+
+function mixed([own, governed]: readonly Scope[], probe: Probe): FactChange[][] {
+  if (own === undefined || governed === undefined) return [];
+  const pairs = own.moving.flatMap((mine) => governed.moving.map((theirs) => [mine, theirs]));
+  const found = pairs.filter((pair) => allows(probe, pair));
+  return found.length > 0 ? found : reduced([...own.all, ...governed.all], probe);
+}
+
+function allows(probe: Probe, changes: readonly FactChange[]): boolean {
+  return probe(changes).effect === 'allow';
 }
 
 /** From everything at once, whatever can be taken out again; the least natural changes stand last and go first. */
-function reduced(candidates: readonly FactChange[], allows: Probe): FactChange[][] {
+function reduced(candidates: readonly FactChange[], probe: Probe): FactChange[][] {
   const facts = new Set(candidates.map(({ fact }) => fact));
   let kept = [...facts].flatMap((fact) => candidates.find((change) => change.fact === fact) ?? []);
-  if (!allows(kept)) return [];
+  if (!allows(probe, kept)) return [];
   for (const change of kept.toReversed()) {
     const without = kept.filter((other) => other !== change);
-    if (allows(without)) kept = without;
+    if (allows(probe, without)) kept = without;
   }
   return [kept];
 }

@@ -20,6 +20,7 @@ import type { DecisionFacts, MadeDecision } from '../../policy/replay.ts';
 import { openDatabase, type Database } from '../../storage/database.ts';
 import { unsignedText } from '../signed-bundle.ts';
 import { DecisionBook, factsId, type BookOptions } from './book.ts';
+import { OneByOne } from './one-by-one.ts';
 import type { DecisionRow } from './store.ts';
 import { whatIfApart } from './what-if.ts';
 
@@ -292,4 +293,24 @@ test('a bundle that cannot be decided with is refused with its reason, and the c
   await assert.rejects(whatIfApart({ ...task, given }, AbortSignal.timeout(1)), {
     code: 'server.what_if_ended',
   });
+});
+
+test('costly questions are answered one by one, and refused beyond the places, whatever becomes of one', async () => {
+  const line = new OneByOne(2);
+  const gate = Promise.withResolvers<string>();
+  const order: string[] = [];
+  const first = line.run(async () => {
+    order.push(await gate.promise);
+    throw new Error('planted');
+  });
+  const second = line.run(async () => order.push('second'));
+  await assert.rejects(
+    line.run(async () => 'third'),
+    { kind: 'exhausted', code: 'server.busy' },
+  );
+  gate.resolve('first');
+  await assert.rejects(first, /planted/);
+  await second;
+  assert.deepEqual(order, ['first', 'second']);
+  assert.equal(await line.run(async () => 'free again'), 'free again');
 });

@@ -13,6 +13,7 @@ import type { CountedFacts } from '../../policy/what-if.ts';
 import type { DecisionBook } from './book.ts';
 import { getExplain, postWhatIf } from './contract.ts';
 import type { DecisionRow } from './store.ts';
+import { OneByOne } from './one-by-one.ts';
 import { whatIfApart } from './what-if.ts';
 
 export interface DecisionRoutes {
@@ -27,20 +28,26 @@ export interface DecisionRoutes {
 const MAX_SETS = 20_000;
 const SHOWN_REQUESTS = 3;
 const GROUPS_WITH_REQUESTS = 50;
-const FACTS_A_QUERY = 200;
+const SETS_WITH_REQUESTS = 5;
+/** Explanations under way and waiting; each takes some ten milliseconds an endpoint. */
+const EXPLANATIONS = 16;
+const COMPARISONS = 3;
 const NO_STORE = { 'cache-control': 'no-store' };
 const GOVERNING: readonly string[] = ['policy-signer', 'auditor', 'operator'];
 
 export function decisionRoutes(parts: DecisionRoutes): readonly BoundRoute[] {
+  const comparisons = new OneByOne(COMPARISONS);
+  const explanations = new OneByOne(EXPLANATIONS);
   return [
     bind(postWhatIf, async ({ body, query, caller, signal }) => {
       const question = { bundle: body, days: query.days, caller: known(caller), signal };
-      const json = await answerWhatIf(parts, question);
+      const json = await comparisons.run(async () => answerWhatIf(parts, question));
       return { json, headers: NO_STORE };
     }),
     bind(getExplain, async ({ query, caller }) => {
       const asked = await questionOf(parts, query, known(caller));
-      return { json: answerExplain(parts, asked), headers: NO_STORE };
+      const json = await explanations.run(async () => answerExplain(parts, asked));
+      return { json, headers: NO_STORE };
     }),
   ];
 }
@@ -68,7 +75,7 @@ async function answerWhatIf(
   const groups: unknown[] = [];
   for (const [index, { sets, ...group }] of answer.groups.entries()) {
     const mine = index < GROUPS_WITH_REQUESTS ? sets.filter((id) => visible.has(id)) : [];
-    const requests = await book.store.latest(mine.slice(0, FACTS_A_QUERY), since, SHOWN_REQUESTS);
+    const requests = await book.store.latest(mine.slice(0, SETS_WITH_REQUESTS), since, SHOWN_REQUESTS);
     groups.push({ ...group, requests });
   }
   return {
@@ -137,10 +144,10 @@ function rolesOf(asked: string | undefined, caller: RouteCaller): readonly strin
   throw new Fault('denied', 'identity.role_needed', message);
 }
 
-function answerExplain(
+async function answerExplain(
   { policy, world, approved: holds }: DecisionRoutes,
   { facts, caller, recorded }: ExplainQuestion,
-): unknown {
+): Promise<unknown> {
   const engine = policy();
   const { model, asked, purpose, tenant, roles } = facts;
   const now = world.clock.now();
@@ -160,7 +167,8 @@ function answerExplain(
     approved,
     now,
   } as const;
-  const { endpoints } = explain({ engine, input, roles: ROLES });
+  const pause = async (): Promise<void> => world.clock.sleep(1);
+  const { endpoints } = await explain({ engine, input, roles: ROLES, pause });
   return {
     model,
     label: labelToHeader(label),

@@ -159,18 +159,23 @@ export class DecisionStore {
     return Number(row?.total ?? 0);
   }
 
-  /** The latest requests that were decided from one of these sets of facts. */
+  /** The latest requests of the first of these sets of facts that have any, then of the next. */
   async latest(facts: readonly string[], since: number, limit: number): Promise<string[]> {
-    if (facts.length === 0) return [];
-    const rows = await this.#db
-      .selectFrom('decisions')
-      .select('rid')
-      .where('facts', 'in', facts)
-      .where('t', '>=', dayOf(since) * DAY)
-      .orderBy('t', 'desc')
-      .limit(limit)
-      .execute();
-    return rows.map(({ rid }) => rid);
+    const rids: string[] = [];
+    // One set at a time, since only then the index gives the latest without looking at all.
+    for (const id of facts) {
+      if (rids.length >= limit) break;
+      const rows = await this.#db
+        .selectFrom('decisions')
+        .select('rid')
+        .where('facts', '=', id)
+        .where('t', '>=', dayOf(since) * DAY)
+        .orderBy('t', 'desc')
+        .limit(limit - rids.length)
+        .execute();
+      rids.push(...rows.map(({ rid }) => rid));
+    }
+    return rids;
   }
 
   async find(rid: string): Promise<{ row: DecisionRow; facts: DecisionFacts } | null> {
