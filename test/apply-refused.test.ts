@@ -225,7 +225,7 @@ const CASES: readonly Hostile[] = [
     text: () => forged({ version: 1 }),
   },
   { what: 'no signature but an empty line', code: 'policy.note', text: () => `${unsignedText(next())}\n` },
-  { what: 'no signature', code: 'policy.note', text: () => unsignedText(next()) },
+  { what: 'no signature', code: 'policy.unsigned', text: () => unsignedText(next()) },
   { what: 'one signature of two', code: 'policy.under_signed', text: () => signedBy(next(), ada) },
   {
     what: 'one signature twice',

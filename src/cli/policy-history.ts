@@ -13,6 +13,9 @@ Lists the bundles that this site has run, oldest first: version, time, hash, sig
 `,
 };
 
+/** `2027-03-31 09:30:00`, in UTC. */
+const CLOCK = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium', timeZone: 'UTC' });
+
 type Adopted = z.output<typeof getPolicyHistory.reply>['bundles'][number];
 
 /** `sekisho policy history`. */
@@ -36,5 +39,5 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 function rowOf({ version, adopted, hash, emergency, signers }: Adopted, io: Io): string {
   const by = signers.length === 0 ? say(io, { ja: '最初の起動', en: 'first start' }) : signers.join(',');
   const mark = emergency ? `  ${say(io, { ja: '緊急停止', en: 'emergency stop' })}` : '';
-  return `${version}  ${new Date(adopted).toISOString()}  ${hash}  ${by}${mark}\n`;
+  return `${version}  ${CLOCK.format(adopted)}  ${hash}  ${by}${mark}\n`;
 }

@@ -23,11 +23,13 @@ const KEY_ID_BYTES = 4;
 
 /**
  * Reads a signed bundle; its signatures are not judged here.
- * @throws Fault `policy.too_large`, `policy.note`, and those of `parseBundle`.
+ * @throws Fault `policy.too_large`, `policy.unsigned`, `policy.note`, and those of `parseBundle`.
  */
 export function parseSigned(text: string): SignedBundle {
   if (Buffer.byteLength(text) > MAX_SIGNED_BYTES)
     throw new Fault('invalid', 'policy.too_large', `expected at most ${MAX_SIGNED_BYTES} bytes`);
+  if (text.startsWith('{') && text.indexOf('\n') === text.length - 1)
+    throw denied('policy.unsigned', 'nobody has signed this bundle; sekisho policy sign adds a signature');
   const note = noteOf(text);
   return { bundle: parseBundle(Buffer.from(note.text.slice(0, -1))), note };
 }
@@ -85,7 +87,7 @@ export async function signersOf(note: Note, set: readonly string[]): Promise<rea
 
 /**
  * The signers' ids when they reach the threshold of the running bundle, or the one that an emergency stop needs.
- * @throws Fault `policy.unsigned`, `policy.signer_outside`, `policy.signed_twice`, `policy.under_signed`, each for what
+ * @throws Fault `policy.signer_outside`, `policy.signed_twice`, `policy.under_signed`, each for what
  * is in the way, and `policy.signature`.
  */
 export async function sufficientSigners(
@@ -95,7 +97,6 @@ export async function sufficientSigners(
   const signers = await signersOf(note, keys);
   if (signers.length >= threshold) return signers;
   const needed = `${threshold} of the running bundle's ${keys.length} signers must sign, ${signers.length} did`;
-  if (note.signatures.length === 0) throw denied('policy.unsigned', needed);
   const known = keys.map((key) => parseVkey(key));
   const outside = note.signatures.find((line) => !known.some((vkey) => isBy(line, vkey)));
   if (outside !== undefined)
