@@ -19,8 +19,10 @@ Runs a site. Defaults: ./sekisho.yaml (else the built-in example), ./data, 127.0
 `,
 };
 
-/** docs/interface.md: SIGTERM drains and exits within 10 s; the rest is for closing what is open. */
-const DRAIN = 8 * SECOND;
+/** docs/interface.md: SIGTERM drains and exits within 10 s; the rest is for outcomes and for closing what is open. */
+const DRAIN = 6 * SECOND;
+/** One key press reaches a foreground process twice: from the terminal, and through the launcher. */
+const SAME_PRESS = SECOND;
 
 /** `sekisho up`: runs until SIGTERM or SIGINT. */
 export async function upCommand(args: readonly string[], io: Io): Promise<number> {
@@ -29,16 +31,19 @@ export async function upCommand(args: readonly string[], io: Io): Promise<number
   refuseDangers(io);
   const world = systemWorld();
   const log = siteLog(jsonLog(world.clock, io.err), io);
+  const { config, dataDir } = start;
   await using site = await openSite({
-    ...start,
-    anchorDir: start.config.ledger.anchor ?? defaultAnchorDir(io.env),
-    modelsDir: modelsDir(io.env, start.dataDir),
+    config,
+    dataDir,
+    anchorDir: config.ledger.anchor ?? defaultAnchorDir(io.env),
+    modelsDir: modelsDir(io.env, dataDir),
     env: io.env,
     world,
     log,
   });
+  if (stop.aborted) return OK;
   await using serving = await serve(site);
-  using _watch = watch(site, serving, { io, log });
+  using _watch = watch(site, serving, { start, io, log });
   greet(site, serving, io);
   if (io.terminal)
     void firstRun(site, serving.url, { ...io, signal: stop }).catch((thrown: unknown) => shown(io, thrown));
@@ -96,18 +101,23 @@ function greet(site: Site, serving: Serving, io: Io): void {
   if (site.recovered > 0) site.log.warn('ledger.unknown_outcomes', { count: site.recovered });
 }
 
-function watch(site: Site, serving: Serving, { io, log }: { io: Io; log: Log }): Disposable {
+function watch(
+  site: Site,
+  serving: Serving,
+  { start, io, log }: { start: Start; io: Io; log: Log },
+): Disposable {
   const { path: file } = site.config;
   if (file === null) return { [Symbol.dispose]: () => {} };
   return watchConfig({
     file,
-    env: io.env,
+    env: start.env,
     clock: site.world.clock,
     current: site.config,
     onChange(config) {
       try {
-        serving.reload(config);
+        const waiting = serving.reload(config);
         log.info('config.reloaded');
+        if (waiting.length > 0) tellWaiting(waiting, { io, log });
       } catch (thrown) {
         log.error('config.refused', { code: toFault(thrown).code });
         shown(io, thrown);
@@ -120,9 +130,30 @@ function watch(site: Site, serving: Serving, { io, log }: { io: Io; log: Log }):
   });
 }
 
+function tellWaiting(settings: readonly string[], { io, log }: { io: Io; log: Log }): void {
+  const names = settings.join(', ');
+  log.warn('config.needs_restart', { settings: names });
+  const text = {
+    ja: `注意: 次の設定の変更は再起動の後に効く: ${names}\n`,
+    en: `note: changes to these settings take effect after a restart: ${names}\n`,
+  };
+  io.err(say(io, text));
+}
+
+// The first signal ends the site in order. A later one ends the process as the system does, also one that is still
+// starting or hangs.
 function stopSignal(): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  const first = (): void => {
+    if (stop.signal.aborted) return;
+    stop.abort();
+    const release = (): void => {
+      for (const signal of signals) process.off(signal, first);
+    };
+    setTimeout(release, SAME_PRESS).unref();
+  };
+  for (const signal of signals) process.on(signal, first);
   return stop.signal;
 }
 

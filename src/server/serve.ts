@@ -1,41 +1,68 @@
 import { isLoopback, parseIp } from '../core/address.ts';
 import type { Config } from '../core/config.ts';
 import { bind, type BoundRoute } from '../core/route.ts';
+import type { Clock } from '../core/world.ts';
 import { errorBody } from '../gateway/errors.ts';
-import { bundleEndpoints } from '../gateway/endpoints.ts';
+import { bundleEndpoints, type EndpointSources } from '../gateway/endpoints.ts';
 import type { Gateway } from '../gateway/govern.ts';
+import { LocalCalls } from '../gateway/local-calls.ts';
 import { Fault } from '../core/fault.ts';
 import { hostAllowed } from '../identity/host.ts';
 import { proxyTrust } from '../identity/proxy.ts';
-import { identityRoutes } from '../identity/routes.ts';
+import { approvalRoutes, identityRoutes } from '../identity/routes.ts';
 import { ledgerRoutes } from '../ledger/routes.ts';
+import type { PolicyEngine } from '../policy/types.ts';
+import { MINUTE, SECOND } from '../core/duration.ts';
 import { createApp } from './app.ts';
 import { getHealth, getMetrics, getOpenApi, getReady } from './contract.ts';
-import { listen, type Listening } from './listen.ts';
+import { decisionRoutes } from './decisions/routes.ts';
+import { frontDoor } from './front-door.ts';
+import { listen, type Listening, type ListenTls } from './listen.ts';
 import { Metrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
+import { policyRoutes } from './policy-routes.ts';
 import { readiness } from './ready.ts';
+import { waitsForRestart } from './restart.ts';
 import type { Site } from './site.ts';
 import { surfaces } from './surfaces.ts';
 
 /** A site that answers. */
 export interface Serving extends AsyncDisposable {
   readonly url: string;
-  /** Takes over the parts of a new configuration that can change while requests run. */
-  reload(config: Config): void;
-  /** Takes no new requests and lets running ones end within `ms`. */
+  /**
+   * Takes over the parts of a new configuration that can change while requests run; gives the names of the changed
+   * settings that wait for the next start.
+   */
+  reload(config: Config): readonly string[];
+  /** Takes no new requests, lets running ones end within `ms`, cuts the rest and waits for their outcomes. */
   drain(ms: number): Promise<void>;
 }
+
+type Endpoints = ReturnType<typeof bundleEndpoints>;
+
+/** What the outcomes of exchanges that were cut may take; a disk that hangs keeps no process from its end. */
+const OUTCOMES = 2 * SECOND;
 
 /** Opens the HTTP port of a site. @throws Fault `server.port_in_use`, `gateway.secret_missing`. */
 export async function serve(site: Site): Promise<Serving> {
   let current = site.config;
-  let endpoints = endpointsOf(site, current);
+  const localCalls = new LocalCalls(site.world.clock);
+  const endpointsOf = (engine: PolicyEngine, config: Config): Endpoints =>
+    bundleEndpoints(engine, sourcesOf(site, config, localCalls));
+  let endpoints = endpointsOf(site.policy, current);
+  site.governor.onChange((engine) => {
+    const next = endpointsOf(engine, current);
+    return () => (endpoints = next);
+  });
+  site.governor.onRetire((bundle, graceMs) => void localCalls.retire(bundle, graceMs ?? MINUTE));
   const gateway: Gateway = {
     ledger: site.ledger,
+    gate: site.governor.gate,
     world: site.world,
     log: site.log,
     policy: () => site.policy,
+    approved: (question) => site.approvals.holds(question),
+    decided: (decision) => site.decisions.note(decision),
     endpoint(id) {
       const endpoint = endpoints.get(id);
       if (endpoint !== undefined) return endpoint;
@@ -43,50 +70,72 @@ export async function serve(site: Site): Promise<Serving> {
     },
   };
   const { host, tls } = current.server;
-  const allowed = (header: string | undefined): boolean => hostAllowed(header, current.server);
   const authenticate: typeof site.identity.authenticate = (headers) => site.identity.authenticate(headers);
+  const admits = admission(site.config);
   const metrics = siteMetrics(site);
   const app = createApp({
     routes: siteRoutes(site, metrics),
-    hostAllowed: allowed,
     authenticate,
     log: site.log,
+  });
+  const surface = surfaces({
+    gateway,
+    authenticate,
+    log: site.log,
+    metrics,
+    settled: async () => site.governor.settled(),
   });
   const listening = await listen({
     host,
     port: current.server.port,
     tls: tls === null ? null : tlsOf(tls),
-    serve: surfaces({ gateway, hostAllowed: allowed, authenticate, log: site.log, metrics }),
-    admits: admission(current),
+    refuse: frontDoor({ hostAllowed: (header) => hostAllowed(header, current.server), metrics }),
+    serve: (incoming) => surface.serve(incoming),
+    admits: (peer) => admits(peer, current.server.trustProxy),
     fetch: (request) => app.fetch(request),
     malformed: () =>
       errorBody({ status: 400, code: 'invalid_request', message: 'the request is not HTTP/1.1' }),
   });
+  const drain = async (ms: number): Promise<void> => {
+    await listening.drain(ms);
+    await within(OUTCOMES, site.world.clock, surface.settled());
+  };
   return {
     url: urlOf(current, listening),
     reload(config) {
-      endpoints = endpointsOf(site, config);
+      const next = endpointsOf(site.policy, config);
+      if (config.server.tls !== null) listening.useTls(tlsOf(config.server.tls));
+      endpoints = next;
       current = config;
+      return waitsForRestart(site.config, config);
     },
-    drain: async (ms) => listening.drain(ms),
-    [Symbol.asyncDispose]: async () => listening[Symbol.asyncDispose](),
+    drain,
+    [Symbol.asyncDispose]: async () => drain(0),
   };
 }
 
-function endpointsOf(site: Site, config: Config): ReturnType<typeof bundleEndpoints> {
-  return bundleEndpoints(site.policy, {
+async function within(ms: number, clock: Clock, work: Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const late = clock.sleep(ms, done.signal).catch(() => {});
+  await Promise.race([work, late]);
+  done.abort();
+}
+
+function sourcesOf(site: Site, config: Config, localCalls: LocalCalls): EndpointSources {
+  return {
     egress: site.egress,
     secrets: config.secrets,
     local: (upstream) => site.models.transport(upstream),
+    localCalls,
     timeoutMs: config.egress.timeoutMs,
-  });
+  };
 }
 
 // Without TLS of its own a site beyond loopback speaks only with the proxies that end TLS for it.
-function admission({ server: { host, tls, trustProxy } }: Config): (peer: string) => boolean {
+function admission(opened: Config): (peer: string, trustProxy: readonly string[]) => boolean {
+  const { host, tls } = opened.server;
   if (tls !== null || isLoopbackName(host)) return () => true;
-  const proxies = proxyTrust(trustProxy);
-  return (peer) => proxies.trusts(peer) || isLoopbackName(peer);
+  return (peer, trustProxy) => proxyTrust(trustProxy).trusts(peer) || isLoopbackName(peer);
 }
 
 function isLoopbackName(name: string): boolean {
@@ -94,7 +143,7 @@ function isLoopbackName(name: string): boolean {
   return address === null ? name === 'localhost' : isLoopback(address);
 }
 
-function tlsOf(tls: NonNullable<Config['server']['tls']>): Parameters<typeof listen>[0]['tls'] {
+function tlsOf(tls: NonNullable<Config['server']['tls']>): ListenTls {
   const { cert, key, clientCa } = tls;
   return {
     cert: Buffer.from(cert),
@@ -120,7 +169,19 @@ function siteRoutes(site: Site, metrics: Metrics): readonly BoundRoute[] {
       content: { type: getMetrics.produces, bytes: Buffer.from(metrics.text()) },
     })),
   ];
-  const rooms = [...ledgerRoutes(site.ledger), ...identityRoutes(site.identity, site.world), ...own];
+  const rooms = [
+    ...ledgerRoutes(site.ledger),
+    ...identityRoutes(site.identity, site.world),
+    ...approvalRoutes(site.approvals, (purpose) => site.policy.approval(purpose)),
+    ...decisionRoutes({
+      book: site.decisions,
+      world: site.world,
+      policy: () => site.policy,
+      approved: (question) => site.approvals.holds(question),
+    }),
+    ...policyRoutes(site.governor),
+    ...own,
+  ];
   const described = [...rooms.map(({ route }) => route), getOpenApi];
   return [...rooms, bind(getOpenApi, async () => ({ json: openApiDocument(described) }))];
 }
@@ -130,6 +191,11 @@ function siteMetrics(site: Site): Metrics {
   metrics.gauge('sekisho_ledger_entries', 'Durable leaves of the log.', () => site.ledger.size());
   metrics.gauge('sekisho_ledger_writable', '1 when leaves can be appended.', () =>
     site.ledger.trouble() === null ? 1 : 0,
+  );
+  metrics.gauge(
+    'sekisho_decisions_dropped',
+    'Decisions whose facts were not kept for policy what-if.',
+    () => site.decisions.dropped,
   );
   metrics.gauge('sekisho_resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
   return metrics;

@@ -6,6 +6,8 @@ import type { Env } from '../core/env.ts';
 /** What a start goes by: flags before environment before defaults. */
 export interface Start {
   readonly config: Config;
+  /** What outranks the file, on every later reading of it too. */
+  readonly env: Env;
   /** Absolute. */
   readonly dataDir: string;
 }
@@ -25,7 +27,7 @@ export function resolveConfig(env: Env, flags: StartFlags): Start {
   const file = named ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null);
   const override = { ...env, host: flags.host ?? env.host, port: flags.port ?? env.port };
   const config = file === null ? defaultConfig(override) : loadConfig(file, override);
-  return { config, dataDir: path.resolve(flags.data ?? env.data ?? 'data') };
+  return { config, env: override, dataDir: path.resolve(flags.data ?? env.data ?? 'data') };
 }
 
 /** The user's state directory, where the anchor lies unless the configuration names another place. */
