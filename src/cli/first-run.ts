@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { isLoopback, parseIp } from '../core/address.ts';
 import { SECOND } from '../core/duration.ts';
 import { Secret } from '../core/secret.ts';
 import { verifyReceipt } from '../ledger/verify/index.ts';
@@ -21,10 +22,11 @@ export async function firstRun(site: Site, url: string, io: Io): Promise<void> {
   const marker = path.join(site.dataDir, DONE);
   const local = site.models.of(MODEL, site.policy);
   const { adminKeyPath } = site.identity;
-  if (local === null || adminKeyPath === null || site.config.server.tls !== null) return;
+  const own = loopbackUrl(url);
+  if (local === null || adminKeyPath === null || own === null) return;
   if (await exists(marker)) return;
   if (!(await modelArrives(site, local, io))) return;
-  await using api = new SiteApi(url, new Secret((await readFile(adminKeyPath, 'utf8')).trim()));
+  await using api = new SiteApi(own, new Secret((await readFile(adminKeyPath, 'utf8')).trim()));
   io.err(
     `\n${say(io, { ja: '質問', en: 'question' })}  ${QUESTION}\n${say(io, { ja: '答え', en: 'answer' })}    `,
   );
@@ -36,8 +38,20 @@ export async function firstRun(site: Site, url: string, io: Io): Promise<void> {
   const reply = await api.send({ method: 'GET', path: `/v1/receipts/${answer.receipt}?wait=10` });
   const receipt = await reply.bytes();
   io.err(`\n${say(io, { ja: '受領証', en: 'receipt' })}   ${answer.receipt}\n`);
-  io.err(await verification(receipt, answer, { vkey: site.ledger.vkey, io }));
-  await writeFile(marker, `${answer.receipt}\n`);
+  const { text, holds } = await verification(receipt, answer, { vkey: site.ledger.vkey, io });
+  io.err(text);
+  if (holds && answer.complete) await writeFile(marker, `${answer.receipt}\n`);
+}
+
+/** How a site reaches itself under a Host that it always takes; null where it does not listen so, or speaks TLS. */
+export function loopbackUrl(url: string): string | null {
+  const own = new URL(url);
+  if (own.protocol !== 'http:') return null;
+  if (own.hostname === '0.0.0.0') own.hostname = '127.0.0.1';
+  if (own.hostname === '[::]') own.hostname = '[::1]';
+  const address = parseIp(own.hostname.replace(/^\[(.*)\]$/, '$1'));
+  const local = address === null ? own.hostname === 'localhost' : isLoopback(address);
+  return local ? own.origin : null;
 }
 
 async function modelArrives(site: Site, local: string, io: Io): Promise<boolean> {
@@ -59,20 +73,22 @@ async function modelArrives(site: Site, local: string, io: Io): Promise<boolean>
 }
 
 // The same check that anybody makes offline: it sees the receipt, the log's public key and the two bodies.
-async function verification(
+export async function verification(
   receipt: Buffer,
-  answer: Answer,
-  { vkey, io }: { vkey: string; io: Io },
-): Promise<string> {
+  answer: Pick<Answer, 'request' | 'response'>,
+  { vkey, io }: { vkey: string; io: Pick<Io, 'env'> },
+): Promise<{ readonly text: string; readonly holds: boolean }> {
   const bodies = { request: answer.request, response: answer.response };
   const verdict = await verifyReceipt(receipt, { vkeys: [vkey] }, bodies);
-  const label = say(io, { ja: '検証', en: 'verified' });
-  if (verdict.exit !== 0) return `${label}: ${verdict.verdict}: ${verdict.reasons.join('; ')}\n`;
+  if (verdict.exit !== 0) {
+    const label = say(io, { ja: '検証に失敗', en: 'verification failed' });
+    return { text: `${label}: ${verdict.verdict}: ${verdict.reasons.join('; ')}\n`, holds: false };
+  }
   const text = {
     ja: `要求と応答の両方の本文が受領証と一致 level=${verdict.level} state=${verdict.state}`,
     en: `offline, with both bodies: level=${verdict.level} state=${verdict.state}`,
   };
-  return `${say(io, { ja: '検証済み', en: 'verified' })}  ${say(io, text)}\n`;
+  return { text: `${say(io, { ja: '検証済み', en: 'verified' })}  ${say(io, text)}\n`, holds: true };
 }
 
 async function exists(file: string): Promise<boolean> {
