@@ -1,5 +1,4 @@
 import { contract, legalBasis } from './bundle-schema.ts';
-import { labelToHeader } from './labels.ts';
 import { NEVER } from './instant.ts';
 import { recordAt } from './residency.ts';
 import type { DecisionInput, Endpoint, Label, ResidencyRecord, SiteFacts } from './types.ts';
@@ -46,26 +45,33 @@ function labelChanges(label: Label): FactChange[] {
   const lower = ([2, 1] as const).filter((conf) => conf < label.conf);
   const without = label.categories.map((gone) => label.categories.filter((category) => category !== gone));
   const fewer = label.categories.length > 1 ? [...without, []] : without;
-  return [
-    ...lower.map((conf) => labelled('label', { conf, categories: label.categories })),
-    ...fewer.map((categories) => labelled('categories', { conf: label.conf, categories })),
-  ];
+  return [...lower.map(lowered), ...fewer.map(withCategories)];
 }
 
-// Each changes its own part of the label, so that two of them add up.
-function labelled(fact: 'label' | 'categories', label: Label): FactChange {
-  const to = labelToHeader(label);
+function lowered(conf: Label['conf']): FactChange {
+  const to = `c${conf}`;
   return {
-    fact,
+    fact: 'label',
     to,
     scope: 'request',
-    ja: `データの区分が ${to} であること（区分を下げられるのは、そのデータがそうである場合だけ）`,
+    ja: `データの機密性が ${to} であること（下げられるのは、そのデータがそうである場合だけ）`,
     en: `the data is labelled ${to} (only when that is what the data is)`,
-    apply: ({ input, ...rest }) => {
-      const { conf, categories } = fact === 'label' ? { ...input.label, conf: label.conf } : label;
-      const kept = fact === 'label' ? conf : input.label.conf;
-      return { ...rest, input: { ...input, label: { conf: kept, categories } } };
-    },
+    apply: ({ input, ...rest }) => ({ ...rest, input: { ...input, label: { ...input.label, conf } } }),
+  };
+}
+
+function withCategories(categories: Label['categories']): FactChange {
+  const to = categories.length === 0 ? 'none' : categories.join(',');
+  return {
+    fact: 'categories',
+    to,
+    scope: 'request',
+    ja: `データの種別が ${categories.length === 0 ? 'ない' : `${to} だけである`}こと（そのデータがそうである場合だけ）`,
+    en: `the data has ${categories.length === 0 ? 'no category' : `only the categories ${to}`} (only when that is so)`,
+    apply: ({ input, ...rest }) => ({
+      ...rest,
+      input: { ...input, label: { ...input.label, categories } },
+    }),
   };
 }
 

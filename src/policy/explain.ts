@@ -27,7 +27,7 @@ export interface ExplainOptions {
   readonly input: DecisionInput;
   /** Every role that a key can hold. */
   readonly roles: readonly string[];
-  /** Called after each endpoint, so that requests have their turn in between. */
+  /** Called before each evaluation, so that requests have their turn in between. */
   readonly pause: () => Promise<void>;
 }
 
@@ -39,47 +39,42 @@ const MAX_WAYS = 8;
  * out that is not needed. Every answer comes from deciding with the changed facts.
  */
 export async function explain(options: ExplainOptions): Promise<Explanation> {
-  const { engine, input, pause } = options;
+  const { engine, input } = options;
   const routed = engine.model(input.model);
   if (routed === null) return { model: 'unknown', endpoints: [] };
   const { decisions } = engine.plan(input);
   const endpoints: ExplainedEndpoint[] = [];
   for (const decision of decisions) {
     const endpoint = decision.effect === 'allow' ? null : engine.endpoint(decision.endpoint);
-    endpoints.push({ decision, ways: endpoint === null ? [] : waysAt(options, endpoint) });
-    await pause();
+    endpoints.push({ decision, ways: endpoint === null ? [] : await waysAt(options, endpoint) });
   }
   return { model: 'known', endpoints };
 }
 
 /** The decision with these facts changed. */
-type Probe = (changes: readonly FactChange[]) => EndpointDecision;
+type Probe = (changes: readonly FactChange[]) => Promise<EndpointDecision>;
 
-function waysAt({ engine, input, roles }: ExplainOptions, endpoint: Endpoint): Way[] {
+async function waysAt(options: ExplainOptions, endpoint: Endpoint): Promise<Way[]> {
+  const { engine, input, roles, pause } = options;
   const start: Supposed = { input, endpoint, site: engine.bundle.site };
   const candidates = changesOf(start, { purposes: purposeIds(engine.bundle.purposes), roles });
-  const probe: Probe = (changes) => {
+  const probe: Probe = async (changes) => {
+    await pause();
     const { input: asked, ...supposed } = changes.reduce((facts, change) => change.apply(facts), start);
     return engine.probe(asked, supposed);
   };
-  const before = probe([]).rules.join();
-  const tried = candidates.map((change) => ({ change, decision: probe([change]) }));
-  const scopes = (['request', 'governance'] as const).map((scope): Scope => {
-    const own = tried.filter(({ change }) => change.scope === scope);
-    const moving = own.filter(({ decision }) => decision.rules.join() !== before);
-    return {
-      all: own.map(({ change }) => change),
-      moving: moving.map(({ change }) => change),
-      alone: own.filter(({ decision }) => decision.effect === 'allow').map(({ change }) => [change]),
-    };
-  });
-  const ways = scopes.flatMap((scope) => search(scope, probe));
-  return (ways.length > 0 ? ways : mixed(scopes, probe))
+  const [own, governed] = [
+    await scopeOf('request', candidates, probe),
+    await scopeOf('governance', candidates, probe),
+  ];
+  const ways = [...(await search(own, probe)), ...(await search(governed, probe))];
+  return (ways.length > 0 ? ways : await mixed(own, governed, probe))
     .toSorted((a, b) => a.length - b.length)
     .slice(0, MAX_WAYS)
     .map(wayOf);
 }
 
+/** The changes that one side can make. */
 interface Scope {
   readonly all: readonly FactChange[];
   /** Those after which other rules decide; a large bundle has many facts and few of these. */
@@ -88,35 +83,53 @@ interface Scope {
   readonly alone: FactChange[][];
 }
 
+async function scopeOf(
+  scope: FactChange['scope'],
+  candidates: readonly FactChange[],
+  probe: Probe,
+): Promise<Scope> {
+  const before = (await probe([])).rules.join();
+  const all = candidates.filter((change) => change.scope === scope);
+  const moving: FactChange[] = [];
+  const alone: FactChange[][] = [];
+  for (const change of all) {
+    const { effect, rules } = await probe([change]);
+    if (rules.join() !== before) moving.push(change);
+    if (effect === 'allow') alone.push([change]);
+  }
+  return { all, moving, alone };
+}
+
 // Two changes are tried only where none alone is enough, so that no way holds a change that it does not need.
-function search({ all, moving, alone }: Scope, probe: Probe): FactChange[][] {
+async function search({ all, moving, alone }: Scope, probe: Probe): Promise<FactChange[][]> {
   if (alone.length > 0) return alone;
   const pairs = moving.flatMap((one, index) =>
     moving.slice(index + 1).flatMap((other) => (one.fact === other.fact ? [] : [[one, other]])),
   );
-  const found = pairs.filter((pair) => allows(probe, pair));
+  const found = await allowing(pairs, probe);
   return found.length > 0 ? found : reduced(all, probe);
 }
 
-function mixed([own, governed]: readonly Scope[], probe: Probe): FactChange[][] {
-  if (own === undefined || governed === undefined) return [];
+async function mixed(own: Scope, governed: Scope, probe: Probe): Promise<FactChange[][]> {
   const pairs = own.moving.flatMap((mine) => governed.moving.map((theirs) => [mine, theirs]));
-  const found = pairs.filter((pair) => allows(probe, pair));
+  const found = await allowing(pairs, probe);
   return found.length > 0 ? found : reduced([...own.all, ...governed.all], probe);
 }
 
-function allows(probe: Probe, changes: readonly FactChange[]): boolean {
-  return probe(changes).effect === 'allow';
+async function allowing(ways: readonly FactChange[][], probe: Probe): Promise<FactChange[][]> {
+  const found: FactChange[][] = [];
+  for (const way of ways) if ((await probe(way)).effect === 'allow') found.push(way);
+  return found;
 }
 
 /** From everything at once, whatever can be taken out again; the least natural changes stand last and go first. */
-function reduced(candidates: readonly FactChange[], probe: Probe): FactChange[][] {
+async function reduced(candidates: readonly FactChange[], probe: Probe): Promise<FactChange[][]> {
   const facts = new Set(candidates.map(({ fact }) => fact));
   let kept = [...facts].flatMap((fact) => candidates.find((change) => change.fact === fact) ?? []);
-  if (!allows(probe, kept)) return [];
+  if ((await probe(kept)).effect === 'deny') return [];
   for (const change of kept.toReversed()) {
     const without = kept.filter((other) => other !== change);
-    if (allows(probe, without)) kept = without;
+    if ((await probe(without)).effect === 'allow') kept = without;
   }
   return [kept];
 }
