@@ -1,10 +1,15 @@
-import { Road } from '../crossing/road.ts';
+import type { BundleGate } from '../crossing/bundle-gate.ts';
+import { Road, type RoadRequest } from '../crossing/road.ts';
 import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
 import { Fault } from '../core/fault.ts';
+import type { ApprovalQuestion } from '../identity/approval.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { labelToHeader } from '../policy/labels.ts';
-import type { EndpointDecision, Label, PolicyEngine } from '../policy/types.ts';
+import { purposeIds } from '../policy/purposes.ts';
+import type { MadeDecision } from '../policy/replay.ts';
+import type { ApprovalRule, EndpointDecision, Label, PolicyEngine } from '../policy/types.ts';
+import { approvalRequired } from './approval.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorBody, JSON_TYPE, type SurfaceError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,12 +17,18 @@ import type { Exchange } from './exchange.ts';
 /** What every surface needs to take a request down the road. */
 export interface Gateway {
   readonly ledger: Ledger;
+  /** Lets the running bundle decide, and no other. */
+  readonly gate: BundleGate;
   readonly world: World;
   readonly log: Log;
   /** The engine of the running bundle. */
   policy(): PolicyEngine;
   /** The endpoint of an id that the running bundle names. */
   endpoint(id: string): Endpoint;
+  /** Whether an approval carries a request for a purpose that needs one; from memory. */
+  approved(question: ApprovalQuestion): boolean;
+  /** Hears of each road's first decision once it is durable; takes no time and never throws. */
+  decided(decision: MadeDecision): void;
 }
 
 /** A request that policy allows somewhere: its road is open, nothing has left. */
@@ -64,8 +75,9 @@ function decide(
   const purpose = exchange.header('sekisho-purpose');
   const purposeKnown = purpose === null || engine.purposeListed(purpose);
   const { caller } = exchange;
-  const open = (considered: readonly EndpointDecision[]): Road =>
-    new Road(gateway.ledger, {
+  const { now, rule, approved } = approvalOf(gateway, exchange, engine);
+  const open = (considered: readonly EndpointDecision[]): Road => {
+    const request: RoadRequest = {
       ...asked,
       rid: gateway.world.ids.receipt(),
       action: 'infer',
@@ -74,22 +86,58 @@ function decide(
       purpose: purposeKnown ? purpose : null,
       input: exchange.body,
       bundle: engine.hash,
+      gate: gateway.gate,
       considered,
-    });
+    };
+    return new Road(gateway.ledger, request, (endpoint) =>
+      gateway.decided({
+        rid: request.rid,
+        t: now,
+        bundle: request.bundle,
+        model: request.model,
+        header: exchange.header('sekisho-label'),
+        label,
+        purpose: request.purpose,
+        unlisted: !purposeKnown,
+        approved,
+        caller,
+        endpoint,
+      }),
+    );
+  };
   if (labelled.kind === 'downgrade') return { road: open([]), error: labelDowngrade(label) };
-  if (!purposeKnown) return { road: open([]), error: unknownPurpose(engine.bundle.purposes) };
+  if (!purposeKnown) return { road: open([]), error: unknownPurpose(purposeIds(engine.bundle.purposes)) };
+  if (purpose !== null && rule !== null && !approved) {
+    const road = open([]);
+    return { road, error: approvalRequired({ decision: road.rid, purpose, rule, caller: caller.id }) };
+  }
   const { decisions } = engine.plan({
     caller,
     action: 'infer',
     model: asked.model,
     label,
     purpose,
-    now: gateway.world.clock.now(),
+    approved,
+    now,
   });
   const road = open(decisions);
   const allowed = decisions.filter((decision) => decision.effect === 'allow');
   if (allowed.length === 0) return { road, error: policyViolation(road, decisions) };
   return { road, label, allowed };
+}
+
+// The rule is that of the bundle that decides, so that a request is never judged by two.
+function approvalOf(
+  gateway: Gateway,
+  exchange: Exchange,
+  engine: PolicyEngine,
+): { now: number; rule: ApprovalRule | null; approved: boolean } {
+  const now = gateway.world.clock.now();
+  const { caller } = exchange;
+  const purpose = exchange.header('sekisho-purpose');
+  const terms = purpose === null ? null : engine.approval(purpose);
+  if (purpose === null || terms === null) return { now, rule: null, approved: false };
+  return { now, rule: terms, approved: gateway.approved({ caller, purpose, terms, now }) };
 }
 
 /** The headers of every reply that has a leaf. `endpoint` once dispatched. */
