@@ -105,8 +105,8 @@ test('an answer that is cut half-way still names its receipt', async () => {
 
 test('a denial says why in the language of the locale, and names its receipt', async () => {
   await using provider = await startProvider();
-  const home = { id: 'home', provider, facts: { models: { m: 'c1' } } };
-  await using site = await startSite({ governance: oneModel([home]) });
+  const governance = oneModel([{ id: 'home', provider, facts: { models: { m: 'c1' } } }]);
+  await using site = await startSite({ governance });
   const env = { SEKISHO_URL: site.url, SEKISHO_KEY: site.adminKey };
   const english = await sekisho(['ask', 'x'], env);
   assert.equal(english.code, 1);
@@ -136,11 +136,14 @@ test('the site on this machine is found by its configuration and known by its ce
   assert.equal(asked.out, 'hello\n', asked.err);
   const made = await sekisho(['key', 'new'], {}, there);
   assert.equal(made.code, 0, made.err);
-  // Another process at that address, under a good name but another certificate, gets no request.
+  // A process at the right address with another certificate than the configuration names gets no request.
+  const named = { cert: path.join(folder, 'named.pem'), key: path.join(folder, 'named.key') };
   const other = identity({ name: 'other', hosts: ['127.0.0.1'] });
-  writeFileSync(files.cert, other.cert);
-  writeFileSync(files.key, other.key);
-  const refused = await sekisho(['ask', 'hello'], {}, there);
+  writeFileSync(named.cert, other.cert);
+  writeFileSync(named.key, other.key);
+  const elsewhere = path.join(folder, 'named.yaml');
+  writeFileSync(elsewhere, JSON.stringify({ server: { ...config.server, tls: named } }));
+  const refused = await sekisho(['ask', 'hello'], { SEKISHO_CONFIG: elsewhere }, there);
   assert.equal(refused.code, 1);
   assert.match(refused.err, /no answer from https:/);
 });
