@@ -24,17 +24,6 @@ export function parseIp(text: string): IpAddress | null {
   return value >> 32n === MAPPED ? { family: 4, value: value & 0xffff_ffffn } : { family: 6, value };
 }
 
-/** RFC 5952 for IPv6, dotted for IPv4. */
-export function formatIp({ family, value }: IpAddress): string {
-  const width = family === 4 ? 8n : 16n;
-  const parts = Array.from({ length: family === 4 ? 4 : 8 }, (_, index) => {
-    return (value >> (BigInt((family === 4 ? 3 : 7) - index) * width)) & ((1n << width) - 1n);
-  });
-  if (family === 4) return parts.join('.');
-  // The URL parser compresses the longest run of zeros as section 4.2 asks.
-  return new URL(`http://[${parts.map((part) => part.toString(16)).join(':')}]/`).hostname.slice(1, -1);
-}
-
 /** Null for anything but `address/bits` whose remaining bits are zero, for others show a mistake. */
 export function parsePrefix(text: string): IpPrefix | null {
   const [address = '', bits = '', ...rest] = text.split('/');

@@ -39,7 +39,7 @@ const server = z.strictObject({
   trustProxy: z
     .array(prefix)
     .default([])
-    .describe('Prefixes of proxies whose X-Forwarded-For header is believed'),
+    .describe('Prefixes of reverse proxies; without tls, only these and this machine may connect'),
 });
 
 const storage = z.strictObject({

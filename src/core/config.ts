@@ -5,6 +5,7 @@ import { configSchema, type ConfigText } from './config-schema.ts';
 import { SECOND } from './duration.ts';
 import type { Env } from './env.ts';
 import { Fault } from './fault.ts';
+import { deepFreeze } from './freeze.ts';
 import { readTextFile } from './secret-file.ts';
 import { Secret } from './secret.ts';
 import { parseStrictYaml } from './strict-yaml.ts';
@@ -142,11 +143,4 @@ function readSecrets(secrets: ConfigText['secrets'], at: Locate): ReadonlyMap<st
 
 function refusal(where: string, problems: readonly string[]): Fault {
   return new Fault('invalid', 'core.config', `${where}: ${problems.join('; ')}`, { details: { problems } });
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const member of Object.values(value)) deepFreeze(member);
-  return value;
 }

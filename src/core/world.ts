@@ -31,6 +31,7 @@ export interface Ids {
 }
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+const BITS_A_CHARACTER = 5;
 const ID_BYTES = 16;
 const POOL_BYTES = 4096;
 
@@ -55,11 +56,11 @@ export function randomIds(random: Random): Ids {
   return { receipt: () => next('r'), next };
 }
 
-/** 128 bits as 26 characters; the two spare bits lead and are zero. */
+/** All bits as lower-case Crockford base32, 128 of them in 26 characters; the spare bits lead and are zero. */
 export function crockford(bytes: Buffer): string {
-  let value = (bytes.readBigUInt64BE(0) << 64n) | bytes.readBigUInt64BE(8);
+  let value = BigInt(`0x${bytes.toString('hex')}`);
   let text = '';
-  for (let i = 0; i < 26; i++) {
+  for (let bits = bytes.length * 8; bits > 0; bits -= BITS_A_CHARACTER) {
     text = CROCKFORD.charAt(Number(value & 31n)) + text;
     value >>= 5n;
   }

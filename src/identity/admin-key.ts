@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 
+import { syncFolderNow } from '../core/durable.ts';
 import { Fault } from '../core/fault.ts';
 import { Secret } from '../core/secret.ts';
 import { isIssuedKey } from './key.ts';
@@ -42,7 +43,7 @@ function read(file: string): Secret | null {
     if (!facts.isFile() || (facts.mode & OTHERS) !== 0)
       throw unusable(file, 'expected a file that only its owner can read (chmod 600)');
     const text = readFileSync(handle, 'utf8').trimEnd();
-    if (!isIssuedKey(text)) throw unusable(file, 'expected a key in it; remove the file to have one made');
+    if (!isIssuedKey(text)) throw unusable(file, 'expected the key in it that the first start made');
     return new Secret(text);
   } finally {
     closeSync(handle);
@@ -62,20 +63,11 @@ function write(file: string, key: Secret): void {
       closeSync(handle);
     }
     linkSync(draft, file);
-    syncDirectory(path.dirname(file));
+    syncFolderNow(path.dirname(file));
   } catch (cause) {
     throw unusable(file, 'cannot be written', cause);
   } finally {
     rmSync(draft, { force: true });
-  }
-}
-
-function syncDirectory(dir: string): void {
-  const handle = openSync(dir, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }
 

@@ -1,22 +1,14 @@
 import { hash } from 'node:crypto';
 
 import { Secret } from '../core/secret.ts';
-import type { Random } from '../core/world.ts';
+import { crockford, type Random } from '../core/world.ts';
 
 const KEY_BYTES = 32;
-const KEY_CHARS = 52;
-const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 const ISSUED = /^sek_[0-9a-hjkmnp-tv-z]{52}$/;
 
 /** `sek_` and 256 random bits as 52 characters of Crockford base32. */
 export function drawKey(random: Random): Secret {
-  let value = BigInt(`0x${random.bytes(KEY_BYTES).toString('hex')}`);
-  let text = '';
-  for (let i = 0; i < KEY_CHARS; i++) {
-    text = CROCKFORD.charAt(Number(value & 31n)) + text;
-    value >>= 5n;
-  }
-  return new Secret(`sek_${text}`);
+  return new Secret(`sek_${crockford(random.bytes(KEY_BYTES))}`);
 }
 
 export function isIssuedKey(text: string): boolean {

@@ -53,7 +53,7 @@ export type LeafChoice = { readonly leaf: 'decision' | 'outcome'; readonly attem
 
 /**
  * The site's transparency log. Every promise that resolves speaks of durable state. When the disk refuses, `append`
- * rejects with Fault kind `unavailable`, code `ledger.unavailable`, and goes on rejecting until `healthy()`.
+ * rejects with Fault kind `unavailable`, code `ledger.unavailable`, and goes on rejecting until `trouble()` is null.
  */
 export interface Ledger extends AsyncDisposable {
   readonly origin: string;

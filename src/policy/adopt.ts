@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { syncFolder } from '../core/durable.ts';
 import { Fault } from '../core/fault.ts';
 import { buildBundle, bundleHash, encodeBundle, MAX_BUNDLE_BYTES, parseBundle } from './bundle.ts';
 import { createPolicyEngine } from './engine.ts';
@@ -126,11 +127,6 @@ async function writeDurably(dir: string, name: string, bytes: Buffer): Promise<v
       cause,
     });
   }
-}
-
-async function syncFolder(dir: string): Promise<void> {
-  await using folder = await open(dir, 'r');
-  await folder.sync();
 }
 
 function unwritable(dir: string, cause: unknown): Fault {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { canonicalJson, type Json } from '../core/canonical-json.ts';
 import { Fault } from '../core/fault.ts';
+import { deepFreeze } from '../core/freeze.ts';
 import { bundleSchema } from './bundle-schema.ts';
 import { checkReferences } from './bundle-check.ts';
 import { draftFault, parseStrict } from './strict-parse.ts';
@@ -71,6 +72,7 @@ export function parseBundle(bytes: Uint8Array): Bundle {
 function checked(bundle: Bundle): Bundle {
   const problems = checkReferences(bundle);
   if (problems.length > 0) throw withFlaw(draftFault(WHERE, problems), 'reference');
+  // What runs is shared by every request; nothing may change it in passing.
   return deepFreeze(bundle);
 }
 
@@ -132,13 +134,4 @@ function asJson(value: unknown): Json {
 
 function sha256(data: string | Buffer): string {
   return `sha256:${createHash('sha256').update(data).digest('hex')}`;
-}
-
-// What runs is shared by every request; nothing may change it in passing.
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const member of Object.values(value)) deepFreeze(member);
-  }
-  return value;
 }

@@ -1,9 +1,10 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 
 import { Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
+import { syncFolderNow } from '../core/durable.ts';
 import { Fault } from '../core/fault.ts';
 import { SECOND } from '../core/duration.ts';
 import { runMigrations } from './migrate.ts';
@@ -58,19 +59,10 @@ function ownFile(dir: string): string {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     closeSync(openSync(file, 'a', 0o600));
-    syncDirectory(dir);
+    syncFolderNow(dir);
   } catch (error) {
     const message = `cannot open ${file}: ${error instanceof Error ? error.message : String(error)}`;
     throw new Fault('unavailable', 'storage.unavailable', message, { cause: error });
   }
   return file;
-}
-
-function syncDirectory(dir: string): void {
-  const handle = openSync(dir, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
