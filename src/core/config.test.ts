@@ -233,3 +233,8 @@ function steppedClock() {
     },
   };
 }
+
+test('a key that the schema library would drop without a word is refused', () => {
+  for (const text of ['secrets: {__proto__: {file: x}}', '__proto__: {server: {port: 1}}'])
+    assert.throws(() => parse(text), { code: 'core.config', message: /__proto__ is unknown/ });
+});

@@ -1,10 +1,14 @@
 const LONGEST = 64;
 
-/** The candidate nearest to `word` in single edits, or null when none is near enough to be what was meant. */
-export function nearest(word: string, candidates: readonly string[]): string | null {
+/** The candidate nearest to `word` within so many single edits, or null when none is near enough to be what was meant. */
+export function nearest(
+  word: string,
+  candidates: readonly string[],
+  edits: number = Math.max(2, Math.floor(Math.min(word.length, LONGEST) / 3)),
+): string | null {
   const typed = word.slice(0, LONGEST).toLowerCase();
   let best: string | null = null;
-  let least = Math.max(2, Math.floor(typed.length / 3)) + 1;
+  let least = edits + 1;
   for (const candidate of candidates) {
     const distance = editDistance(typed, candidate.toLowerCase());
     if (distance < least) [best, least] = [candidate, distance];

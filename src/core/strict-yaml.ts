@@ -13,7 +13,7 @@ export type StrictResult<T> = { readonly value: T } | { readonly problems: reado
  * sentences that name the path; an unknown key is named with its nearest neighbour. No problem quotes a value.
  */
 export function parseStrictYaml<S extends z.ZodType>(text: string, schema: S): StrictResult<z.output<S>> {
-  const read = readYaml(text);
+  const read = readStrictYaml(text);
   if ('problems' in read) return read;
   const parsed = schema.safeParse(read.value ?? {});
   if (parsed.success) return { value: parsed.data };
@@ -21,7 +21,8 @@ export function parseStrictYaml<S extends z.ZodType>(text: string, schema: S): S
   return { problems: problems.slice(0, MAX_PROBLEMS) };
 }
 
-function readYaml(text: string): StrictResult<unknown> {
+/** The value of such a text, no schema asked. */
+export function readStrictYaml(text: string): StrictResult<unknown> {
   if (text.length > MAX_CHARS) return { problems: [`expected at most ${MAX_CHARS} characters`] };
   // Without `prettyErrors` a message holds no line of the text, which may hold a secret.
   const document = parseDocument(text, {
@@ -37,10 +38,17 @@ function readYaml(text: string): StrictResult<unknown> {
   }
   try {
     // An alias could make a small text a huge value.
-    return { value: document.toJS({ maxAliasCount: 0 }) };
+    const value: unknown = document.toJS({ maxAliasCount: 0 });
+    return namesPrototype(value) ? { problems: ['__proto__ is unknown'] } : { value };
   } catch {
     return { problems: ['expected no anchors and aliases'] };
   }
+}
+
+// The schema library drops this key without a word, and what a person wrote must never be passed over.
+function namesPrototype(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.hasOwn(value, '__proto__') || Object.values(value).some(namesPrototype);
 }
 
 function sentences(schema: z.ZodType, issue: z.core.$ZodIssue): string[] {
@@ -59,11 +67,13 @@ function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
-function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
+/** The keys that a schema knows at a path; none where it is no object. */
+export function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
   let here = unwrap(schema);
   for (const step of path) {
     if (here instanceof z.ZodObject) here = unwrap(Reflect.get(here.shape, step));
     else if (here instanceof z.ZodRecord) here = unwrap(here.valueType);
+    else if (here instanceof z.ZodArray) here = unwrap(here.element);
     else return [];
   }
   return here instanceof z.ZodObject ? Object.keys(here.shape) : [];
@@ -71,6 +81,10 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
 
 function unwrap(schema: unknown): unknown {
   const wrapped =
-    schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault;
-  return wrapped ? unwrap(schema.unwrap()) : schema;
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault;
+  if (wrapped) return unwrap(schema.unwrap());
+  return schema instanceof z.ZodPipe ? unwrap(schema.in) : schema;
 }

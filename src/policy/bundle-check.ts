@@ -1,7 +1,7 @@
+import { nearest } from '../core/nearest.ts';
 import { networkProblems } from './network.ts';
 import { purposeIds } from './purposes.ts';
 import { isOwnKind } from './residency.ts';
-import { nearest } from './strict-parse.ts';
 import type { Bundle, Provider, Signers } from './types.ts';
 
 /** What the parts of a bundle say against each other, one sentence each; empty when it can be used. */

@@ -2,9 +2,10 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { nearest } from '../core/nearest.ts';
 import { splitPolicies } from './cedar-source.ts';
 import { modelsDraft, providerDraft, siteDraft, testsDraft } from './draft-schema.ts';
-import { draftFault, nearest, parseStrict, parseYaml } from './strict-parse.ts';
+import { draftFault, parseStrict, parseYaml } from './strict-parse.ts';
 import type { Drafts, PolicyTest } from './types.ts';
 import { PACKS_URL } from './vocabulary.ts';
 
@@ -77,7 +78,8 @@ async function checkEntries(folder: string): Promise<void> {
   const known: readonly string[] = [...FOLDERS, ...FILES];
   for (const entry of await entries(folder)) {
     if (known.includes(entry) || NOTES.test(entry)) continue;
-    const meant = nearest(entry, known);
+    // The names are few and far from each other: the singular stands for the plural.
+    const meant = nearest(entry, known, 3);
     const hint = meant === null ? `, there are: ${known.join(', ')}` : `, did you mean "${meant}"?`;
     throw draftFault(folder, [`unknown entry "${entry}"${hint}`]);
   }
