@@ -1,5 +1,6 @@
 // Runs a site as `sekisho up` does, with a part of the machine replaced by one that fails: argument --plant names it.
 import { parseArgs } from 'node:util';
+import { DAY, HOUR } from '../../src/core/duration.ts';
 import { readEnv } from '../../src/core/env.ts';
 import { jsonLog } from '../../src/core/log.ts';
 import { systemWorld } from '../../src/core/world.ts';
@@ -20,7 +21,7 @@ const { values } = parseArgs({
 });
 const env = readEnv();
 const start = resolveConfig(env, { ...values, port: Number(values.port) });
-const world = plant === 'clock' ? unsteadyWorld() : systemWorld();
+const world = plant === 'clock' ? shiftedWorld(-HOUR) : plant === 'ahead' ? shiftedWorld(DAY) : systemWorld();
 await using site = await openSite({
   ...start,
   anchorDir: defaultAnchorDir(env),
@@ -50,13 +51,13 @@ async function syncLater(file: DiskFile): Promise<void> {
   setTimeout(() => void file.datasync().catch(() => {}), LATE);
 }
 
-/** A clock that SIGUSR2 sets back by an hour, and the next SIGUSR2 sets right. */
-function unsteadyWorld(): World {
+/** A clock that SIGUSR2 moves by so many milliseconds, and the next SIGUSR2 sets right. */
+function shiftedWorld(by: number): World {
   const system = systemWorld();
-  let behind = 0;
+  let shift = 0;
   process.on('SIGUSR2', () => {
-    behind = behind === 0 ? 3_600_000 : 0;
-    process.stderr.write(`clock ${behind}\n`);
+    shift = shift === 0 ? by : 0;
+    process.stderr.write(`clock ${Math.abs(shift)}\n`);
   });
-  return { ...system, clock: { ...system.clock, now: () => system.clock.now() - behind } };
+  return { ...system, clock: { ...system.clock, now: () => system.clock.now() + shift } };
 }
