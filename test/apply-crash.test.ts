@@ -6,7 +6,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bundleHash } from '../src/policy/bundle.ts';
-import { after, decisionsOf, firstSigner, runningOf, signedBy } from './support/bundles.ts';
+import { emergencyBundle } from '../src/policy/emergency.ts';
+import { after, applied, decisionsOf, firstSigner, runningOf, signedBy } from './support/bundles.ts';
 import { allLeaves, until } from './support/observe.ts';
 import { startProvider } from './support/provider.ts';
 import { chat, chatBody, oneModel } from './support/road.ts';
@@ -54,6 +55,19 @@ for (const [step, runs] of Object.entries(STEPS))
     assert.equal(reply.status, runs === 'old' ? 200 : 409, reply.text);
     assert.equal((await runningOf(site)).version, next.version);
   });
+
+test('an emergency stop outlives the process', async () => {
+  await using provider = await startProvider();
+  const governance = oneModel([{ id: 'home', provider }]);
+  const first = await startSite({ governance });
+  await applied(first, emergencyBundle(await runningOf(first)), firstSigner(first));
+  await first.kill('SIGKILL');
+  await using site = await startSite({ root: first.root, governance });
+  const denied = await chat(site, chatBody('hello'));
+  assert.equal(denied.status, 403);
+  assert.match(denied.text, /deny-all\/emergency-stop/);
+  assert.equal(provider.requests.length, 0);
+});
 
 test('a bundle that was put onto the disk by hand keeps the site from starting', async () => {
   await using provider = await startProvider();

@@ -31,7 +31,11 @@ function operation(route: Route): Record<string, unknown> {
       : {
           requestBody: {
             required: true,
-            content: { [route.text === undefined ? 'application/json' : 'text/plain']: { schema: jsonSchema(route.body) } },
+            content: {
+              [route.text === undefined ? 'application/json' : 'text/plain']: {
+                schema: jsonSchema(route.body),
+              },
+            },
           },
         }),
     responses: {
