@@ -251,6 +251,19 @@ test('approval says how it is used in both languages, and exits 2 for wrong usag
   );
 });
 
+test('doctor warns of a valid key that holds policy-signer and operator, and of no other', async () => {
+  const [joined, apart] = [
+    await keyWith(site, ['operator', 'policy-signer']),
+    await keyWith(site, ['policy-signer']),
+  ];
+  const before = await sekisho(['doctor'], site.adminKey);
+  assert.match(before.out, new RegExp(`warning\\s+key ${joined.id}: holds policy-signer and operator`));
+  assert.doesNotMatch(before.out, new RegExp(apart.id));
+  await site.call(`/api/v1/keys/${joined.id}`, { method: 'DELETE' });
+  assert.doesNotMatch((await sekisho(['doctor'], site.adminKey)).out, new RegExp(joined.id));
+  assert.doesNotMatch((await sekisho(['doctor'], user.key)).out, /policy-signer and operator/);
+});
+
 test('an approval ends with its hours', async () => {
   idOf(await give(owner, { purpose: 'care', caller: user.id }));
   assert.equal((await ask(user, 'care')).status, 200);

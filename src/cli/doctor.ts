@@ -19,7 +19,12 @@ interface Finding {
 /** `sekisho doctor`: looks at this machine and asks the site about itself. */
 export async function doctorCommand(args: readonly string[], io: Io): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } } });
-  const findings = [...environment(io), ...(await adminKey(io)), ...(await ofSite(io))];
+  const findings = [
+    ...environment(io),
+    ...(await adminKey(io)),
+    ...(await ofSite(io)),
+    ...(await twoHands(io)),
+  ];
   if (values.json) io.out(`${JSON.stringify({ findings })}\n`);
   else for (const { name, state, detail } of findings) io.out(`${state.padEnd(8)} ${name}: ${detail}\n`);
   return findings.some(({ state }) => state === 'failing') ? FAILED : OK;
@@ -64,6 +69,40 @@ async function ofSite(io: Io): Promise<readonly Finding[]> {
   } catch (thrown) {
     return [{ name: 'site', state: 'failing', detail: toFault(thrown).message }];
   }
+}
+
+// Only an administrator's key may list keys; with any other there is nothing to say here.
+async function twoHands(io: Io): Promise<readonly Finding[]> {
+  try {
+    await using site = await connectSite(io.env);
+    const reply = await site.send({ method: 'GET', path: '/api/v1/keys', signal: io.signal });
+    const bytes = await reply.bytes();
+    return reply.status === 200 ? joinedRoles(JSON.parse(bytes.toString('utf8')), io) : [];
+  } catch {
+    // That no site answers has been said already.
+    return [];
+  }
+}
+
+function joinedRoles(listed: unknown, io: Io): readonly Finding[] {
+  const keys = typeof listed === 'object' && listed !== null && 'keys' in listed ? listed.keys : [];
+  return (Array.isArray(keys) ? keys : []).filter(holdsBoth).map(({ id }) => ({
+    name: `key ${id}`,
+    state: 'warning' as const,
+    detail: say(io, {
+      ja: `policy-signer と operator を兼ねる。規則を扱う者と動かす者を分ける: sekisho key new --role policy-signer と --role operator で二つ作り、sekisho key revoke ${id}`,
+      en: `holds policy-signer and operator, which belong in two hands: make two keys with sekisho key new --role policy-signer and --role operator, then sekisho key revoke ${id}`,
+    }),
+  }));
+}
+
+function holdsBoth(key: unknown): key is { readonly id: string } {
+  if (typeof key !== 'object' || key === null) return false;
+  if (!('id' in key && typeof key.id === 'string' && 'roles' in key && 'revoked' in key)) return false;
+  const { roles, revoked } = key;
+  return (
+    revoked === null && Array.isArray(roles) && roles.includes('policy-signer') && roles.includes('operator')
+  );
 }
 
 function checksOf(ready: unknown): readonly Finding[] {
