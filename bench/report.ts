@@ -43,7 +43,7 @@ export function verdictOf({ value, must, goal, atLeast = false }: Figure): strin
 }
 
 export function textOf(report: Report): string {
-  const { rounds, figures, parts } = report;
+  const { rounds, figures } = report;
   const rows = figures.map((figure) => [
     figure.what,
     withUnit(figure.value, figure.unit),

@@ -100,6 +100,9 @@ async function list(site: SiteApi, io: Io, { all, json }: ApprovalFlags): Promis
   return OK;
 }
 
+// Swedish writes dates as ISO 8601 does.
+const UTC = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium', timeZone: 'UTC' });
+
 /** Id, state, purpose, who may use it, who gave it in which role, and until when. */
 function rowOf(approval: unknown): string {
   if (typeof approval !== 'object' || approval === null) return '';
@@ -109,6 +112,6 @@ function rowOf(approval: unknown): string {
   };
   const subject = field('caller') ?? field('tenant');
   const giver = `${field('giver')} (${field('role')})`;
-  const until = new Date(Number(field('until'))).toISOString();
+  const until = `${UTC.format(Number(field('until')))}Z`;
   return [field('id'), field('state'), field('purpose'), subject, giver, until].join('  ');
 }
