@@ -103,7 +103,7 @@ for (const [act, statuses] of ROLE_TABLE)
       const key = keys.get(role);
       assert.ok(key !== undefined);
       const reply = await ACTS[act]?.(key);
-      assert.equal(reply?.status, statuses[i], reply?.text);
+      assert.equal(reply?.status, statuses[i], String(reply?.text));
     });
 
 test('the table has every role that a key can hold, and so has the list of those who approve', () => {
