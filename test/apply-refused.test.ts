@@ -64,6 +64,17 @@ const provider1 = (change: Readonly<Record<string, unknown>>): string =>
 const models = (from: unknown): string =>
   forged({ models: { chat: { from, label: null, strategy: 'order' } } });
 const policy = (text: string): string => forged({ policies: { own: text } });
+/** What the next bundle says that it wants, while a rule of its own denies it. */
+const WISHED = {
+  name: 'chat is answered at home',
+  model: 'chat',
+  roles: ['caller'],
+  label: null,
+  purpose: null,
+  at: null,
+  allow: ['home/m'],
+  deny: {},
+};
 const REASONS = '@reason_ja("x") @reason_en("x") ';
 
 const CASES: readonly Hostile[] = [
@@ -204,6 +215,12 @@ const CASES: readonly Hostile[] = [
     what: 'a rule with a type error',
     code: 'policy.invalid',
     text: () => policy(`${REASONS}forbid (principal, action, resource) when { context.site.posture > 3 };`),
+  },
+  {
+    what: 'tests of its own that do not hold',
+    code: 'policy.tests',
+    text: () =>
+      forged({ policies: { own: `${REASONS}forbid (principal, action, resource);` }, tests: [WISHED] }),
   },
   { what: 'another site', code: 'policy.site_name', text: () => site1({ name: 'localhost/other' }) },
   { what: 'what runs already', code: 'policy.already_running', text: () => signedBy(running, ada, ben) },

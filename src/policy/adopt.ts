@@ -5,12 +5,11 @@ import { syncFolder } from '../core/durable.ts';
 import { Fault } from '../core/fault.ts';
 import { buildBundle, bundleHash, encodeBundle, MAX_BUNDLE_BYTES, parseBundle } from './bundle.ts';
 import { createPolicyEngine } from './engine.ts';
-import { runPolicyTests } from './policy-tests.ts';
+import { requirePolicyTests } from './policy-tests.ts';
 import type { Bundle, Drafts } from './types.ts';
 
 const RUNNING = 'running.json';
 const HISTORY = 'history';
-const MAX_FAILED = 10;
 
 /**
  * Version 1 of a site: its drafts, signed for by the one signer that the first start makes. Signers that the drafts
@@ -21,12 +20,8 @@ const MAX_FAILED = 10;
 export function firstBundle(drafts: Drafts, signerVkey: string, now: number): Bundle {
   const bundle = buildBundle(drafts, { version: 1, signers: { threshold: 1, keys: [signerVkey] } });
   // What cannot decide must not be adopted: it would deny everything from the next start on.
-  const engine = createPolicyEngine(bundle);
-  const failed = runPolicyTests(engine, now).filter(({ problems }) => problems.length > 0);
-  if (failed.length === 0) return bundle;
-  const shown = failed.slice(0, MAX_FAILED).map(({ name, problems }) => `"${name}": ${problems.join(', ')}`);
-  const more = failed.length > shown.length ? `; and ${failed.length - shown.length} more` : '';
-  throw new Fault('invalid', 'policy.tests', `policy tests do not hold: ${shown.join('; ')}${more}`);
+  requirePolicyTests(createPolicyEngine(bundle), now);
+  return bundle;
 }
 
 /**

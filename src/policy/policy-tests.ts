@@ -1,4 +1,7 @@
+import { Fault } from '../core/fault.ts';
 import type { EndpointDecision, PolicyEngine, PolicyTest } from './types.ts';
+
+const MAX_FAILED = 10;
 
 /** What one policy test showed; `problems` is empty when it held. */
 export interface PolicyTestResult {
@@ -12,6 +15,18 @@ export interface PolicyTestResult {
  */
 export function runPolicyTests(engine: PolicyEngine, now: number): PolicyTestResult[] {
   return engine.bundle.tests.map((test) => ({ name: test.name, problems: problemsOf(engine, test, now) }));
+}
+
+/**
+ * Holds a bundle to its own tests.
+ * @throws Fault kind `invalid` code `policy.tests` naming those that do not hold.
+ */
+export function requirePolicyTests(engine: PolicyEngine, now: number): void {
+  const failed = runPolicyTests(engine, now).filter(({ problems }) => problems.length > 0);
+  if (failed.length === 0) return;
+  const shown = failed.slice(0, MAX_FAILED).map(({ name, problems }) => `"${name}": ${problems.join(', ')}`);
+  const more = failed.length > shown.length ? `; and ${failed.length - shown.length} more` : '';
+  throw new Fault('invalid', 'policy.tests', `policy tests do not hold: ${shown.join('; ')}${more}`);
 }
 
 function problemsOf(engine: PolicyEngine, test: PolicyTest, now: number): string[] {

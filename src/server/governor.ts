@@ -117,7 +117,10 @@ export class Governor implements AsyncDisposable {
 
   async #applyOne(text: string, immediate: boolean): Promise<Applied> {
     const before = this.#engine;
-    const judged = await judge(text, before, (hash) => this.#options.store.has(hash));
+    const judged = await judge(text, before, {
+      ranBefore: (hash) => this.#options.store.has(hash),
+      now: this.#options.world.clock.now(),
+    });
     const switches = this.#prepares.map((prepare) => prepare(judged.engine));
     await this.#at('judged');
     const leaf = await this.#commit(text, before, judged);

@@ -2,6 +2,7 @@ import { Fault } from '../core/fault.ts';
 import { bundleHash, type BundleFlaw } from '../policy/bundle.ts';
 import { isEmergencyOf, stopsAll } from '../policy/emergency.ts';
 import { createPolicyEngine } from '../policy/engine.ts';
+import { requirePolicyTests } from '../policy/policy-tests.ts';
 import type { Bundle, PolicyEngine } from '../policy/types.ts';
 import { checkSignerKeys, parseSigned, sufficientSigners, type SignedBundle } from './signed-bundle.ts';
 
@@ -25,13 +26,14 @@ const FLAWS: Readonly<Record<BundleFlaw, string>> = {
 };
 
 /**
- * Judges a signed bundle against the one that runs; `ranBefore` knows the hashes that ran.
+ * Judges a signed bundle against the one that runs; `ranBefore` knows the hashes that ran, and `now` (ms since 1970)
+ * serves the bundle's tests without a time.
  * @throws Fault with a code for each reason, docs/governance.md lists them.
  */
 export async function judge(
   text: string,
   running: PolicyEngine,
-  ranBefore: (hash: string) => Promise<boolean>,
+  { ranBefore, now }: { ranBefore: (hash: string) => Promise<boolean>; now: number },
 ): Promise<Judged> {
   const signed = readable(text);
   const { bundle, note } = signed;
@@ -45,7 +47,10 @@ export async function judge(
   const { signers: set } = before.site;
   const signers = await sufficientSigners(note, emergency ? { ...set, threshold: 1 } : set);
   // Last, since Cedar keeps what it has parsed: only what was signed for gets so far.
-  return { bundle, engine: createPolicyEngine(bundle), signers, emergency };
+  const engine = createPolicyEngine(bundle);
+  // The stop denies what its bundle's tests allow.
+  if (!emergency) requirePolicyTests(engine, now);
+  return { bundle, engine, signers, emergency };
 }
 
 function readable(text: string): SignedBundle {
