@@ -5,7 +5,7 @@ import type { Bundle } from '../src/policy/types.ts';
 import { after, applyTo, firstSigner, runningOf, signedBy } from './support/bundles.ts';
 import { until } from './support/observe.ts';
 import { startProvider, type Provider } from './support/provider.ts';
-import { chat, chatBody, leavesOf, oneModel, receiptOf, type Asked } from './support/road.ts';
+import { chat, chatBody, leavesOf, oneModel, openChat, receiptOf, type Asked } from './support/road.ts';
 import { startSite, type Site } from './support/site.ts';
 
 const EVERY_MS = 60;
@@ -56,10 +56,9 @@ async function applyDuringStream(
 ): Promise<{ asked: Promise<Asked>; old: Bundle; next: Bundle }> {
   const old = await runningOf(site);
   const next = changed(old);
-  const count = provider.requests.length;
   provider.behave({ kind: 'drip', everyMs: EVERY_MS });
-  const asked = chat(site, chatBody('a stream of several pieces', { stream: true }));
-  await provider.arrived(count + 1);
+  const begun = await openChat(site, chatBody('a stream of several pieces', { stream: true }));
+  const asked = begun.whole();
   const reply = await applyTo(site, signedBy(next, firstSigner(site)), { query });
   assert.equal(reply.status, 200, reply.text);
   return { asked, old, next };

@@ -41,27 +41,39 @@ export async function chat(
   body: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Asked> {
+  return (await openChat(site, body, headers)).whole();
+}
+
+/** Sends a chat request and resolves with the reply's head, which for a stream comes with its first event. */
+export async function openChat(
+  site: Site,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly status: number; whole(): Promise<Asked> }> {
   const reply = await fetch(new URL('/v1/chat/completions', site.url), {
     method: 'POST',
     headers: { authorization: `Bearer ${site.adminKey}`, 'content-type': 'application/json', ...headers },
     body,
   });
-  const chunks: Uint8Array[] = [];
-  let broken = false;
-  try {
-    for await (const chunk of reply.body ?? []) chunks.push(chunk);
-  } catch {
-    broken = true;
-  }
-  const response = Buffer.concat(chunks);
-  return {
-    status: reply.status,
-    headers: reply.headers,
-    request: Buffer.from(body),
-    response,
-    text: response.toString(),
-    broken,
+  const whole = async (): Promise<Asked> => {
+    const chunks: Uint8Array[] = [];
+    let broken = false;
+    try {
+      for await (const chunk of reply.body ?? []) chunks.push(chunk);
+    } catch {
+      broken = true;
+    }
+    const response = Buffer.concat(chunks);
+    return {
+      status: reply.status,
+      headers: reply.headers,
+      request: Buffer.from(body),
+      response,
+      text: response.toString(),
+      broken,
+    };
   };
+  return { status: reply.status, whole };
 }
 
 /** The receipt of an answer, once closed. */
