@@ -64,6 +64,7 @@ function relay(answer: Buffer): void {
   const { handler } = plainRelay({
     endpoint: 'near/fast',
     reply: {
+      begun: () => false,
       head: nothing,
       write: () => true,
       end: nothing,

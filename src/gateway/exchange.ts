@@ -11,6 +11,8 @@ export interface Exchange {
 }
 
 export interface Reply {
+  /** True once the head was handed over. */
+  begun(): boolean;
   head(status: number, headers: Readonly<Record<string, string>>): void;
   /** False when the client reads slower than we write: wait for `onDrain`. */
   write(bytes: Uint8Array): boolean;

@@ -41,7 +41,7 @@ export async function startingBundle(options: GovernanceOptions): Promise<Starti
   const drafts = await loadDrafts(options.drafts ?? EXAMPLE_GOVERNANCE);
   const signer = await firstSigner(options, drafts.site.name);
   const bundle = firstBundle(drafts, signer, options.world.clock.now());
-  requireAdapters(routedModels(bundle).endpoints, options.secrets);
+  requireAdapters(routedModels(bundle), options.secrets);
   return { bundle, adopt: async () => adoptBundle(folder, bundle) };
 }
 

@@ -13,6 +13,7 @@ const PIECE_BYTES = 64 * 1024;
 export function replyOf(request: HttpRequest, response: HttpResponse, stallMs: number): Reply {
   const waitForClient = stallGuard(request, response, stallMs);
   return {
+    begun: () => response.headersSent,
     head(status, headers) {
       if (response.headersSent) return;
       response.writeHead(

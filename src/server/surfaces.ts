@@ -91,6 +91,11 @@ async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Inc
     const fault = toFault(thrown);
     if (fault.code === 'server.client_left') return;
     if (fault.kind === 'internal') options.log.error('server.surface_failed', { code: fault.code });
+    if (reply.begun()) {
+      // What began cannot become an error any more, and must not end as if it were whole.
+      reply.cut();
+      return;
+    }
     const error = surfaceError(fault);
     options.metrics.count('sekisho_refusals_total', { code: error.code });
     const body = errorBody(error);
