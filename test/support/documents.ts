@@ -67,7 +67,7 @@ export function shapeOf(document: Document): Shape {
     // Every second fence closes a block.
     blocks: fences.filter((_, at) => at % 2 === 0),
     links: relativeLinks(document)
-      .map(({ target }) => target.replace(/^README(\.ja)?\.md$/, 'README'))
+      .map(({ target }) => target.replace(/(\.ja)?\.md$/, ''))
       .toSorted(),
     commands: testCommands(document.text),
   };
