@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   BUNDLE,
   PROMPT,
@@ -54,6 +55,38 @@ test('retiring a bundle closes idle connections at once and running ones when th
   assert.equal(await streams[0]?.ended, 'well');
   wake();
   assert.equal(await streams[1]?.ended, 'egress.interrupted');
+});
+
+test('what a bundle permitted before it was replaced is still sent, on a connection that is not kept', async () => {
+  await using side = await httpSide((asked, reply) => {
+    asked.resume();
+    reply.end('{}');
+  });
+  await using egress = egressWithout([]);
+  const facts = network(side.port);
+  const channel = egress.endpoint(facts, BUNDLE);
+  egress.retire(BUNDLE);
+  assert.equal(egress.endpoint(facts, BUNDLE), channel);
+  assert.equal((await send(channel)).error, null);
+  assert.equal((await send(egress.endpoint(facts, BUNDLE))).error, null);
+  assert.equal(side.connections(), 2);
+  // An endpoint that had no traffic until then.
+  const other = egress.endpoint({ ...facts, addresses: ['127.0.0.1/32'] }, BUNDLE);
+  assert.equal((await send(other)).error, null);
+});
+
+test('when the time of a replaced bundle is over, nothing is sent under it', async () => {
+  await using side = await httpSide((asked, reply) => {
+    asked.resume();
+    reply.end('{}');
+  });
+  await using egress = egressWithout([]);
+  const channel = egress.endpoint(network(side.port), BUNDLE);
+  egress.retire(BUNDLE, 1);
+  await delay(20);
+  assert.equal((await send(channel)).error, 'egress.denied:bundle');
+  assert.throws(() => egress.endpoint(network(side.port), BUNDLE), /no longer runs/);
+  assert.equal(side.connections(), 0);
 });
 
 test('a kept connection is not used under the bundle that replaced its own', async () => {

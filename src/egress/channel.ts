@@ -65,13 +65,16 @@ export class Channel implements EndpointChannel, LaneOwner {
     }
   }
 
-  /** Idle connections close at once; what runs has `graceMs`; nothing new starts. Resolves when all has ended. */
+  /**
+   * Idle connections close at once and none is kept any more. What was permitted under the bundle, running or not yet
+   * sent, has `graceMs`; then everything ends. Resolves at that time.
+   */
   async retire(graceMs: number): Promise<void> {
     this.#retired = true;
     const gone = refusal('bundle', `${this.#target.name}: the bundle no longer runs`);
     for (const lane of this.#idle.splice(0)) lane.destroy(gone);
-    for (const exchange of this.#waiting.keys()) exchange.fail(gone);
-    if (this.#lanes.size + this.#opening > 0) await this.#grace(graceMs);
+    if (graceMs > 0) await this.#grace(graceMs);
+    else for (const exchange of this.#waiting.keys()) exchange.fail(gone);
     this.destroy();
   }
 
@@ -86,14 +89,11 @@ export class Channel implements EndpointChannel, LaneOwner {
 
   release(lane: Lane): void {
     lane.used = true;
-    if (this.#retired || !lane.alive) {
-      // Not inside the client's own callback, which still holds the socket.
-      setImmediate(() => lane.destroy(unreachable('not kept')));
-      return;
-    }
-    const next = this.#takeWaiting();
-    if (next === null) this.#idle.push(lane);
-    else next.ride(lane);
+    const next = lane.alive ? this.#takeWaiting() : null;
+    if (next !== null) next.ride(lane);
+    else if (lane.alive && !this.#retired) this.#idle.push(lane);
+    // Not inside the client's own callback, which still holds the socket.
+    else setImmediate(() => lane.destroy(unreachable('not kept')));
   }
 
   again(exchange: Exchange): void {
@@ -116,7 +116,7 @@ export class Channel implements EndpointChannel, LaneOwner {
     try {
       await this.#dialer.clock.sleep(ms, this.#closed.signal);
     } catch {
-      // The last connection ended before its time was over.
+      // Everything was ended before the time was over.
     }
   }
 
@@ -126,7 +126,8 @@ export class Channel implements EndpointChannel, LaneOwner {
     const permitted = spendPermit(permit, name, this.#bundle);
     if (!permitted && guards.on('permit'))
       throw refusal('permit', `${name}: no unused permit for this endpoint`);
-    if (this.#retired && guards.on('bundle')) throw refusal('bundle', `${name}: the bundle no longer runs`);
+    if (this.#closed.signal.aborted && guards.on('bundle'))
+      throw refusal('bundle', `${name}: the bundle no longer runs`);
     if (!isOriginForm(request.path)) throw refusal('host', `${name}: expected a path`);
     if (request.method === 'GET' && request.body !== null)
       throw refusal('header', `${name}: a GET carries no body`);
@@ -185,8 +186,9 @@ export class Channel implements EndpointChannel, LaneOwner {
 
   #board(exchange: Exchange, lane: Lane): void {
     const gone = refusal('bundle', `${this.#target.name}: the bundle no longer runs`);
-    if (this.#retired && this.#dialer.guards.on('bundle')) exchange.fail(gone);
-    if (this.#retired || exchange.over) lane.destroy(gone);
+    const closed = this.#closed.signal.aborted;
+    if (closed && this.#dialer.guards.on('bundle')) exchange.fail(gone);
+    if (closed || exchange.over) lane.destroy(gone);
     else exchange.ride(lane);
   }
 
@@ -194,7 +196,6 @@ export class Channel implements EndpointChannel, LaneOwner {
     this.#lanes.delete(lane);
     const place = this.#idle.indexOf(lane);
     if (place !== -1) this.#idle.splice(place, 1);
-    if (this.#retired && this.#lanes.size + this.#opening === 0) this.#closed.abort();
     this.#refill();
   }
 

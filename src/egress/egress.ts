@@ -57,8 +57,8 @@ class GuardedEgress implements Egress {
   readonly #log: Log;
   readonly #owned: WeakSet<object>;
   readonly #channels = new Map<string, Channel>();
-  readonly #leaving = new Set<Channel>();
-  readonly #retired = new Set<string>();
+  /** When each bundle that runs no longer ends, on the clock of elapsed time. */
+  readonly #retired = new Map<string, number>();
   readonly #digests = new WeakMap<EndpointNetwork, string>();
   readonly #disposed = new AbortController();
 
@@ -69,24 +69,32 @@ class GuardedEgress implements Egress {
   }
 
   endpoint(network: EndpointNetwork, bundle: string): Channel {
-    if (this.#retired.has(bundle)) throw refusal('bundle', `${network.endpoint}: the bundle no longer runs`);
+    const left = this.#graceLeft(bundle);
+    if (left !== null && left <= 0) throw refusal('bundle', `${network.endpoint}: the bundle no longer runs`);
     const key = `${bundle} ${this.#digest(network)}`;
     const known = this.#channels.get(key);
     if (known !== undefined) return known;
     const target = endpointTarget(network, this.#dialer.guards);
     const channel = new Channel({ target, bundle, dialer: this.#dialer, log: this.#log });
     this.#channels.set(key, channel);
+    // Permitted just before the bundle was replaced, to an endpoint that had no traffic until then.
+    if (left !== null) this.#leave(key, channel, left);
     return channel;
   }
 
   retire(bundle: string, graceMs: number = RETIRE_MS): void {
-    this.#retired.add(bundle);
-    for (const [key, channel] of this.#channels) {
-      if (!key.startsWith(`${bundle} `)) continue;
-      this.#channels.delete(key);
-      this.#leaving.add(channel);
-      void channel.retire(graceMs).finally(() => this.#leaving.delete(channel));
-    }
+    this.#retired.set(bundle, this.#dialer.clock.elapsed() + graceMs);
+    for (const [key, channel] of this.#channels)
+      if (key.startsWith(`${bundle} `)) this.#leave(key, channel, graceMs);
+  }
+
+  #leave(key: string, channel: Channel, graceMs: number): void {
+    void channel.retire(graceMs).finally(() => this.#channels.delete(key));
+  }
+
+  #graceLeft(bundle: string): number | null {
+    const end = this.#retired.get(bundle);
+    return end === undefined ? null : end - this.#dialer.clock.elapsed();
   }
 
   artifact(request: ArtifactRequest): Promise<ArtifactResult> {
@@ -100,7 +108,7 @@ class GuardedEgress implements Egress {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed.abort();
-    for (const channel of [...this.#channels.values(), ...this.#leaving]) channel.destroy();
+    for (const channel of this.#channels.values()) channel.destroy();
     this.#channels.clear();
     await Promise.resolve();
   }

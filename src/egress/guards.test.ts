@@ -173,7 +173,7 @@ test('guard bundle: a retired bundle starts nothing and opens no channel', async
   });
   await using egress = egressWithout([]);
   const channel = egress.endpoint(network(side.port), BUNDLE);
-  egress.retire(BUNDLE);
+  egress.retire(BUNDLE, 0);
   assert.equal((await send(channel)).error, 'egress.denied:bundle');
   assert.equal(await refused(() => egress.endpoint(network(side.port), BUNDLE)), 'egress.denied:bundle');
   assert.equal(side.connections(), 0);

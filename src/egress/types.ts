@@ -120,7 +120,10 @@ export interface Egress extends AsyncDisposable {
    * `egress.invalid_network` when they cannot be read.
    */
   endpoint(network: EndpointNetwork, bundle: string): EndpointChannel;
-  /** The bundle no longer runs: idle connections close at once, running exchanges have `graceMs` (60 s unless given). */
+  /**
+   * The bundle no longer runs: idle connections close at once, and what was permitted under it, running or not yet
+   * sent, has `graceMs` (60 s unless given).
+   */
   retire(bundle: string, graceMs?: number): void;
   /** Fetches a file; throws Fault `egress.denied`, `egress.unreachable`, `egress.interrupted` or `egress.garbage`. */
   artifact(request: ArtifactRequest): Promise<ArtifactResult>;
