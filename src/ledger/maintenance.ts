@@ -19,10 +19,12 @@ export interface MaintenanceOptions {
 }
 
 const ROUND_MS = SECOND;
-// A round begins early when this much waits for it; appends are refused at eight times as much.
+// A round begins early when this much waits for it. Appends are refused only when memory would be in danger: at full
+// speed the log outruns its index for seconds, and what waits for the index is small.
 const EARLY_BYTES = 8 << 20;
+const REFUSED_BYTES = 8 * EARLY_BYTES;
 const EARLY_CHANGES = 4_000;
-const REFUSE_FACTOR = 8;
+const REFUSED_CHANGES = 128_000;
 
 /** What a log does beside appending, about once a second: tiles, checkpoint, index, retired segments, probes. */
 export class Maintenance implements AsyncDisposable {
@@ -43,9 +45,9 @@ export class Maintenance implements AsyncDisposable {
     const { log, index, troubles } = this.#options;
     const isMuch = log.pendingBytes > EARLY_BYTES || index.backlog > EARLY_CHANGES;
     if (isMuch && !this.#wake.signal.aborted) this.#wake.abort();
-    if (log.pendingBytes > REFUSE_FACTOR * EARLY_BYTES)
+    if (log.pendingBytes > REFUSED_BYTES)
       troubles.set('tiles', 'too many tiles wait for the disk');
-    if (index.backlog > REFUSE_FACTOR * EARLY_CHANGES)
+    if (index.backlog > REFUSED_CHANGES)
       troubles.set('index', 'the database is too far behind the log');
   }
 
