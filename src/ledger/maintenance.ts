@@ -45,10 +45,8 @@ export class Maintenance implements AsyncDisposable {
     const { log, index, troubles } = this.#options;
     const isMuch = log.pendingBytes > EARLY_BYTES || index.backlog > EARLY_CHANGES;
     if (isMuch && !this.#wake.signal.aborted) this.#wake.abort();
-    if (log.pendingBytes > REFUSED_BYTES)
-      troubles.set('tiles', 'too many tiles wait for the disk');
-    if (index.backlog > REFUSED_CHANGES)
-      troubles.set('index', 'the database is too far behind the log');
+    if (log.pendingBytes > REFUSED_BYTES) troubles.set('tiles', 'too many tiles wait for the disk');
+    if (index.backlog > REFUSED_CHANGES) troubles.set('index', 'the database is too far behind the log');
   }
 
   /** Request keys cannot be written; rounds probe until they can. */
