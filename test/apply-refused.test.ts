@@ -217,14 +217,6 @@ const CASES: readonly Hostile[] = [
     text: () => policy(`${REASONS}forbid (principal, action, resource) when { context.site.posture > 3 };`),
   },
   {
-    what: 'a strategy that is not there',
-    code: 'gateway.unknown_strategy',
-    text: () =>
-      forged({
-        models: { chat: { from: [{ endpoint: 'home/m', weight: 1 }], label: null, strategy: 'fastest' } },
-      }),
-  },
-  {
     what: 'tests of its own that do not hold',
     code: 'policy.tests',
     text: () =>

@@ -6,7 +6,7 @@ import type { Behaviour, Misbehaviour } from './support/provider-behaviour.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { chat, chatBody, leavesOf, receiptOf, verified, type Asked } from './support/road.ts';
 import { residentBytes, until } from './support/observe.ts';
-import { freePort, startSite, type Site } from './support/site.ts';
+import { freePort, ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
 
 /** What the client gets and what the last outcome says. */
 interface Ending {
@@ -101,7 +101,7 @@ before(async () => {
     strategy: 'order',
   });
   site = await startSite({
-    config: { egress: { timeout: TIMEOUT } },
+    config: { egress: { timeout: TIMEOUT }, routing: ONE_ATTEMPT },
     governance: {
       providers: [
         loopbackProvider({ id: 'home', url: home.url, models }),

@@ -10,7 +10,7 @@ import type { Leaf, Row } from './support/error-rows.ts';
 import { validateReply } from './support/openai-schema.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { leavesOf } from './support/road.ts';
-import { freePort, startSite, type Site } from './support/site.ts';
+import { freePort, ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
 
 // What was started is ended also when a later start fails.
 const held = new AsyncDisposableStack();
@@ -26,6 +26,7 @@ before(async () => {
   const models = { m: 'c3' } as const;
   const only = (endpoint: string): object => ({ from: [{ endpoint, weight: 1 }] });
   site = await startSite({
+    config: { routing: ONE_ATTEMPT },
     governance: {
       providers: [
         loopbackProvider({ id: 'home', url: home.url, models }),

@@ -66,12 +66,51 @@ const egress = z.strictObject({
     .describe('Seconds until the first byte of an answer, and between two pieces of it'),
 });
 
+const seconds = (most: number): z.ZodInt => z.int().min(1).max(most);
+const concurrency = z.int().min(1).max(256);
+const queue = z.int().min(0).max(65_536);
+
+const breaker = z.strictObject({
+  failures: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(5)
+    .describe('Failures in a row after which an endpoint is left alone'),
+  pause: seconds(3600).default(10).describe('Seconds until one request may try it again'),
+});
+
+const routing = z.strictObject({
+  wait: seconds(600)
+    .default(10)
+    .describe('Seconds that a request may spend waiting for a place at an endpoint or for a repeat'),
+  repeats: z
+    .int()
+    .min(0)
+    .max(10)
+    .default(2)
+    .describe(
+      'How often a request asks an endpoint again that failed before any of the answer was passed on',
+    ),
+  concurrency: concurrency.default(256).describe('Requests at one endpoint at a time'),
+  queue: queue.default(1024).describe('Requests that wait for a place at one endpoint'),
+  breaker: breaker.prefault({}),
+  endpoints: z
+    .record(
+      z.string().regex(/^[^/]+\/.+$/, 'expected provider/model'),
+      z.strictObject({ concurrency: concurrency.optional(), queue: queue.optional() }),
+    )
+    .default({})
+    .describe('Limits of single endpoints, by provider/model'),
+});
+
 /** `sekisho.yaml`: the process, which cannot change what is allowed. */
 export const configSchema = z.strictObject({
   server: server.prefault({}),
   storage: storage.prefault({}),
   ledger: ledger.prefault({}),
   egress: egress.prefault({}),
+  routing: routing.prefault({}),
   secrets: z
     .record(
       z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'expected a name of a-z, 0-9, - and _'),

@@ -31,6 +31,16 @@ export interface Config {
     readonly ca: string | null;
     readonly timeoutMs: number;
   };
+  /** Limits and repeats of the gateway; durations in milliseconds. */
+  readonly routing: {
+    readonly waitMs: number;
+    readonly repeats: number;
+    readonly concurrency: number;
+    readonly queue: number;
+    readonly breaker: { readonly failures: number; readonly pauseMs: number };
+    /** By `provider/model`. */
+    readonly endpoints: ConfigText['routing']['endpoints'];
+  };
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Absolute; null is the built-in example. */
   readonly governance: string | null;
@@ -78,6 +88,7 @@ export function redactedConfig(config: Config): Readonly<Record<string, unknown>
     storage: { url: url === 'sqlite' ? url : `${url.split(':')[0] ?? ''}://[secret]` },
     ledger: { anchor: config.ledger.anchor },
     egress: { ...text.egress, ca: text.egress.ca ?? null },
+    routing: text.routing,
     secrets: text.secrets,
     governance: config.governance,
   };
@@ -98,10 +109,16 @@ function resolve(text: ConfigText, source: ConfigSource, fromFile: boolean): Con
       resolvers: text.egress.resolvers,
       ca: text.egress.ca === undefined ? null : readPem(at(text.egress.ca), 'egress.ca', 'CERTIFICATE'),
     },
+    routing: routingOf(text.routing),
     secrets: readSecrets(text.secrets, at),
     governance: fromFile ? at(text.governance) : null,
     text,
   });
+}
+
+function routingOf({ wait, breaker, ...limits }: ConfigText['routing']): Config['routing'] {
+  const { failures, pause } = breaker;
+  return { ...limits, waitMs: wait * SECOND, breaker: { failures, pauseMs: pause * SECOND } };
 }
 
 function refuseContradictions(server: ConfigText['server'], where: string): void {

@@ -1,3 +1,4 @@
+import { Fault } from '../core/fault.ts';
 import type { EgressCall, EgressHandler, EgressRequest } from '../egress/types.ts';
 import { mintPermit, type Permit } from '../egress/permit.ts';
 import type { Caller } from '../identity/types.ts';
@@ -138,6 +139,13 @@ export class Road {
     body: Buffer | null,
     beside: boolean,
   ): Promise<number> {
+    // Whatever chose among the endpoints, only what policy allowed for this very request gets a permit.
+    if (allowed !== null && (allowed.effect !== 'allow' || !this.request.considered.includes(allowed)))
+      throw new Fault(
+        'internal',
+        'crossing.not_allowed',
+        `no decision of this road allows ${allowed.endpoint}`,
+      );
     const index = await this.request.gate.pass(this.request.bundle, async () => {
       this.#attempts += 1;
       const leaf = encodeLeaf(this.#decisionLeaf(allowed, body));

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 import { Fault, toFault } from '../core/fault.ts';
 import { answerTrouble, flatHeaders } from './answer.ts';
 import type { Lane } from './lane.ts';
-import { garbage, interrupted, refusal, unreachable } from './refusal.ts';
+import { garbage, interrupted, refusal, silent, unreachable } from './refusal.ts';
 import type { EgressCall, EgressHandler, EgressRequest, Observed } from './types.ts';
 
 /** Who lends lanes to an exchange. */
@@ -167,7 +167,7 @@ function exchangeFault(error: Error): Fault {
       return toFault(error, 'egress.handler_failed');
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
-      return interrupted('the far side fell silent', error);
+      return silent('the far side fell silent', error);
     case 'UND_ERR_HEADERS_OVERFLOW':
       return garbage('the head of the answer is too long', error);
     default:

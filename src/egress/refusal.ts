@@ -16,6 +16,11 @@ export function interrupted(message: string, cause?: unknown): Fault {
   return new Fault('unavailable', 'egress.interrupted', message, { cause });
 }
 
+/** As `interrupted`, because nothing came for too long: the far side may be at work on it still. */
+export function silent(message: string, cause?: unknown): Fault {
+  return new Fault('unavailable', 'egress.interrupted', message, { cause, details: { silent: true } });
+}
+
 /** The far side answered something that cannot be passed on. */
 export function garbage(message: string, cause?: unknown): Fault {
   return new Fault('unavailable', 'egress.garbage', message, { cause });

@@ -59,7 +59,7 @@ export interface EgressRequest {
 /**
  * Receives one answer: `onHead` at most once, then `onData` any number of times, then exactly one of `onEnd` and
  * `onError`. `onError` gets a Fault: `egress.denied` (details.guard) when a guard refused, so that nothing or nothing
- * more was sent; `egress.unreachable` before any byte of the request left; `egress.interrupted` after;
+ * more was sent; `egress.unreachable` before any byte of the request left; `egress.interrupted` after (details.silent when nothing came for too long);
  * `egress.garbage` when the answer is no HTTP answer that can be passed on. Refused and garbled answers, timeouts and
  * aborts end the socket.
  */

@@ -23,14 +23,12 @@ export interface EndpointSources {
 
 /**
  * Makes every endpoint of a bundle ready to be asked.
- * @throws Fault `gateway.unknown_kind`, `gateway.secret_missing` (details.endpoint), `gateway.unknown_strategy`, which
- * keep the bundle from running.
+ * @throws Fault `gateway.unknown_kind`, `gateway.secret_missing` (details.endpoint), which keep the bundle from running.
  */
 export function bundleEndpoints(
   engine: policy.PolicyEngine,
   sources: EndpointSources,
 ): ReadonlyMap<string, Endpoint> {
-  requireOrder(engine.models);
   const endpoints = engine.endpoints.map((facts) => endpointOf(facts, engine.hash, sources));
   return new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));
 }
@@ -40,25 +38,12 @@ export function bundleEndpoints(
  * @throws Fault as `bundleEndpoints`.
  */
 export function requireAdapters(
-  {
-    endpoints,
-    models,
-  }: { readonly endpoints: readonly policy.Endpoint[]; readonly models: readonly policy.RoutedModel[] },
+  { endpoints }: { readonly endpoints: readonly policy.Endpoint[] },
   secrets: ReadonlyMap<string, Secret>,
 ): void {
-  requireOrder(models);
   for (const facts of endpoints) {
     if (facts.kind !== 'llama' && facts.kind !== 'openai') throw unknownKind(facts);
     if (facts.kind === 'openai') secretOf(facts, secrets);
-  }
-}
-
-// A strategy that were taken and not followed would send requests where nobody wanted them.
-function requireOrder(models: readonly policy.RoutedModel[]): void {
-  for (const { name, strategy } of models) {
-    if (strategy === 'order') continue;
-    const message = `the model ${name}: the strategy ${strategy} is not there yet; use order`;
-    throw new Fault('invalid', 'gateway.unknown_strategy', message);
   }
 }
 

@@ -71,13 +71,14 @@ export function egressDenied(guard: string, endpoint: string): SurfaceError {
   };
 }
 
-export function noEligibleEndpoint(tried: readonly string[]): SurfaceError {
+/** `retryAfter` in seconds. */
+export function noEligibleEndpoint(tried: readonly string[], retryAfter = '5'): SurfaceError {
   return {
     status: 503,
     code: 'no_eligible_endpoint',
     message: `no endpoint that policy allows answered; tried: ${tried.join(', ')}`,
     innererror: { tried },
-    headers: { 'retry-after': '5' },
+    headers: { 'retry-after': retryAfter },
   };
 }
 
@@ -143,6 +144,7 @@ const BY_CODE: Readonly<Record<string, (fault: Fault) => SurfaceError>> = {
   'gateway.engine_died': unavailable('model_unavailable'),
   'gateway.generation_failed': plain(502, 'provider_error'),
   'gateway.overloaded': unavailable('overloaded'),
+  'gateway.no_eligible_endpoint': unavailable('no_eligible_endpoint'),
   'policy.label': plain(400, 'invalid_request'),
 };
 

@@ -8,11 +8,12 @@ import type { Ledger } from '../ledger/types.ts';
 import { labelToHeader } from '../policy/labels.ts';
 import { purposeIds } from '../policy/purposes.ts';
 import type { MadeDecision } from '../policy/replay.ts';
-import type { ApprovalRule, EndpointDecision, Label, PolicyEngine } from '../policy/types.ts';
+import type { ApprovalRule, EndpointDecision, Label, PolicyEngine, RoutedModel } from '../policy/types.ts';
 import { approvalRequired } from './approval.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorBody, JSON_TYPE, type SurfaceError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
+import type { Router } from './routing/router.ts';
 
 /** What every surface needs to take a request down the road. */
 export interface Gateway {
@@ -25,6 +26,8 @@ export interface Gateway {
   policy(): PolicyEngine;
   /** The endpoint of an id that the running bundle names. */
   endpoint(id: string): Endpoint;
+  /** Who is where, and what is left alone; outlives bundles. */
+  readonly router: Router;
   /** Whether an approval carries a request for a purpose that needs one; from memory. */
   approved(question: ApprovalQuestion): boolean;
   /** Hears of each road's first decision once it is durable; takes no time and never throws. */
@@ -35,7 +38,8 @@ export interface Gateway {
 export interface Governed {
   readonly road: Road;
   readonly label: Label;
-  /** Best first; never empty. */
+  readonly model: RoutedModel;
+  /** In the bundle's order; never empty. */
   readonly allowed: readonly EndpointDecision[];
 }
 
@@ -70,7 +74,8 @@ function decide(
 ): Governed | Denial {
   const engine = gateway.policy();
   const labelled = engine.label(asked.model, exchange.header('sekisho-label'));
-  if (labelled === null) throw modelNotFound(asked.model);
+  const model = engine.model(asked.model);
+  if (labelled === null || model === null) throw modelNotFound(asked.model);
   const { label } = labelled;
   const purpose = exchange.header('sekisho-purpose');
   const purposeKnown = purpose === null || engine.purposeListed(purpose);
@@ -123,7 +128,7 @@ function decide(
   const road = open(decisions);
   const allowed = decisions.filter((decision) => decision.effect === 'allow');
   if (allowed.length === 0) return { road, error: policyViolation(road, decisions) };
-  return { road, label, allowed };
+  return { road, label, model, allowed };
 }
 
 // The rule is that of the bundle that decides, so that a request is never judged by two.

@@ -1,4 +1,5 @@
-import { DAY } from '../core/duration.ts';
+import { DAY, SECOND } from '../core/duration.ts';
+import type { EndpointState } from '../gateway/routing/router.ts';
 import type { Endpoint } from '../policy/types.ts';
 import type { Site } from './site.ts';
 
@@ -17,9 +18,16 @@ export interface Readiness {
 const EXPIRY_WARNING = 30 * DAY;
 
 /** Whether the site can answer, and what is missing. A local model that is not there yet does not stop the rest. */
-export function readiness(site: Site): Readiness {
+export function readiness(site: Site, endpoints: readonly EndpointState[]): Readiness {
   const records = recordChecks(site.policy.endpoints, site.world.clock.now());
-  const checks = [ledgerCheck(site), spaceCheck(site), anchorCheck(site), ...modelChecks(site), ...records];
+  const checks = [
+    ledgerCheck(site),
+    spaceCheck(site),
+    anchorCheck(site),
+    ...modelChecks(site),
+    ...endpoints.flatMap(breakerCheck),
+    ...records,
+  ];
   return { ready: checks.every(({ state }) => state !== 'failing'), checks };
 }
 
@@ -54,6 +62,15 @@ function modelChecks({ models }: Site): readonly ReadyCheck[] {
     state: ready ? 'ok' : 'warning',
     detail,
   }));
+}
+
+// One that is left alone does not stop the rest.
+function breakerCheck({ endpoint, broken, pausedMs }: EndpointState): readonly ReadyCheck[] {
+  if (!broken) return [];
+  const when =
+    pausedMs === 0 ? 'with the next request' : `in ${Math.ceil(pausedMs / SECOND)} s at the latest`;
+  const detail = `failed several times in a row and is left alone; tried again ${when}`;
+  return [{ name: `endpoint ${endpoint}`, state: 'warning', detail }];
 }
 
 /** The records, and the evidence in them, that have ended or soon will, each with the fix. */

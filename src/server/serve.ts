@@ -5,6 +5,7 @@ import type { Clock } from '../core/world.ts';
 import { errorBody } from '../gateway/errors.ts';
 import { bundleEndpoints, type EndpointSources } from '../gateway/endpoints.ts';
 import type { Gateway } from '../gateway/govern.ts';
+import { Router, type EndpointState } from '../gateway/routing/router.ts';
 import { LocalCalls } from '../gateway/local-calls.ts';
 import { Fault } from '../core/fault.ts';
 import { hostAllowed } from '../identity/host.ts';
@@ -55,7 +56,9 @@ export async function serve(site: Site): Promise<Serving> {
     return () => (endpoints = next);
   });
   site.governor.onRetire((bundle, graceMs) => void localCalls.retire(bundle, graceMs ?? MINUTE));
+  const router = new Router(site.world, () => current.routing);
   const gateway: Gateway = {
+    router,
     ledger: site.ledger,
     gate: site.governor.gate,
     world: site.world,
@@ -73,8 +76,9 @@ export async function serve(site: Site): Promise<Serving> {
   const authenticate: typeof site.identity.authenticate = (headers) => site.identity.authenticate(headers);
   const admits = admission(site.config);
   const metrics = siteMetrics(site);
+  routingMetrics(metrics, router);
   const app = createApp({
-    routes: siteRoutes(site, metrics),
+    routes: siteRoutes(site, { metrics, router }),
     authenticate,
     log: site.log,
   });
@@ -158,11 +162,14 @@ function urlOf(config: Config, listening: Listening): string {
   return `${tls === null ? 'http' : 'https'}://${shown}:${listening.port}`;
 }
 
-function siteRoutes(site: Site, metrics: Metrics): readonly BoundRoute[] {
+function siteRoutes(
+  site: Site,
+  { metrics, router }: { metrics: Metrics; router: Router },
+): readonly BoundRoute[] {
   const own = [
     bind(getHealth, async () => ({ json: { status: 'alive' } })),
     bind(getReady, async () => {
-      const state = readiness(site);
+      const state = readiness(site, router.states());
       return { status: state.ready ? 200 : 503, json: state };
     }),
     bind(getMetrics, async () => ({
@@ -184,6 +191,26 @@ function siteRoutes(site: Site, metrics: Metrics): readonly BoundRoute[] {
   ];
   const described = [...rooms.map(({ route }) => route), getOpenApi];
   return [...rooms, bind(getOpenApi, async () => ({ json: openApiDocument(described) }))];
+}
+
+function routingMetrics(metrics: Metrics, router: Router): void {
+  const of = (read: (state: EndpointState) => number) => () =>
+    router.states().map((state) => ({ labels: { endpoint: state.endpoint }, value: read(state) }));
+  metrics.gauges(
+    'sekisho_endpoint_requests',
+    'Requests at an endpoint.',
+    of(({ inside }) => inside),
+  );
+  metrics.gauges(
+    'sekisho_endpoint_waiting',
+    'Requests that wait for a place at an endpoint.',
+    of(({ waiting }) => waiting),
+  );
+  metrics.gauges(
+    'sekisho_endpoint_broken',
+    '1 from the failures that opened the breaker of an endpoint until an answer closes it.',
+    of(({ broken }) => (broken ? 1 : 0)),
+  );
 }
 
 function siteMetrics(site: Site): Metrics {

@@ -64,6 +64,9 @@ export interface Site extends AsyncDisposable {
   stop(options?: { readonly keep: boolean }): Promise<Exit>;
 }
 
+/** For tests of what a single attempt comes to: nothing is repeated, and no endpoint is left alone. */
+export const ONE_ATTEMPT = { repeats: 0, breaker: { failures: 1_000_000 } };
+
 const READY_MS = 60_000;
 const STOP_MS = 20_000;
 

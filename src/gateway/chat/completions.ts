@@ -1,21 +1,24 @@
-import type { AttemptResult } from '../../crossing/road.ts';
+import { SECOND } from '../../core/duration.ts';
+import { toFault } from '../../core/fault.ts';
+import type { Clock } from '../../core/world.ts';
+import type { Attempt, AttemptResult } from '../../crossing/road.ts';
 import type { EgressCall, EgressRequest } from '../../egress/types.ts';
 import type { EndpointDecision } from '../../policy/types.ts';
 import type { Endpoint } from '../endpoint.ts';
-import { SECOND } from '../../core/duration.ts';
-import { toFault } from '../../core/fault.ts';
 import type { Exchange } from '../exchange.ts';
-import { govern, type Gateway, type Governed } from '../govern.ts';
+import { govern, type Gateway } from '../govern.ts';
+import type { Turn } from '../routing/contender.ts';
+import { retryHint } from '../routing/retry.ts';
+import { Turns, type Waiting } from '../routing/turns.ts';
 import { answerHeaders, finish, giveUp } from './finish.ts';
 import { plainRelay } from './relay-plain.ts';
 import { streamRelay } from './relay-stream.ts';
-import { parseChat, type ChatRequest } from './request.ts';
+import { parseChat } from './request.ts';
 import type { Relay, Relayed } from './relay.ts';
 import type { Run } from './run.ts';
 
-/** An endpoint that policy allows, with the request as it wants it. */
-interface Candidate {
-  readonly decision: EndpointDecision;
+/** An endpoint with the request as it wants it. */
+interface Prepared {
   readonly endpoint: Endpoint;
   readonly request: EgressRequest & { readonly body: Buffer };
 }
@@ -25,77 +28,99 @@ export async function chatCompletions(gateway: Gateway, exchange: Exchange): Pro
   const chat = parseChat(exchange.body);
   const governed = await govern(gateway, exchange, { surface: 'openai', model: chat.model });
   if (governed === null) return;
-  const { road } = governed;
-  const candidates = candidatesOf(gateway, governed, chat);
-  const first = candidates.next();
-  if (first.done === true) throw toFault(first.value);
-  const client = watchClient(exchange);
+  const { road, allowed, model } = governed;
+  const client = new Client(exchange);
+  const { stream } = chat;
+  const prepare = ({ endpoint: id }: EndpointDecision): Prepared => {
+    const endpoint = gateway.endpoint(id);
+    return { endpoint, request: endpoint.prepareChat(chat) };
+  };
+  const turns = new Turns(gateway.router, { allowed, model, stream, client, prepare });
+  let turn = await turns.first();
+  if (turn === null) return;
   const tried: string[] = [];
-  let candidate = first.value;
-  let attempt = await road.attempt(candidate.decision, candidate.request.body);
+  let attempt = await recorded(turn, road.attempt(turn.decision, turn.prepared.request.body));
   for (;;) {
-    const { endpoint, request } = candidate;
+    const { endpoint, request } = turn.prepared;
     tried.push(endpoint.id);
     const commitment = attempt.responseCommitment();
     const run: Run = { gateway, exchange, road, chat, attempt, endpoint, request, commitment, tried };
-    const relay = start(run, client);
+    const relay = start(run, turn, client);
     const relayed = await relay.settled;
+    giveBack(turn, relayed, gateway.world.clock);
     const over = !mayTryNext(relayed, relay) || client.gone || !road.mayDecide();
-    const next = over ? null : candidates.next();
-    if (next === null || next.done === true) {
+    const next = over ? null : await turns.next();
+    if (next === null) {
       await finish(run, relay, relayed);
       return;
     }
-    candidate = next.value;
+    if (client.gone || !road.mayDecide()) {
+      next.left();
+      await finish(run, relay, relayed);
+      return;
+    }
     const failed = { attempt, result: resultOfFailed(relayed) };
     try {
-      attempt = await road.attemptAfter(failed, candidate.decision, candidate.request.body);
+      const { decision, prepared } = next;
+      attempt = await recorded(next, road.attemptAfter(failed, decision, prepared.request.body));
     } catch (thrown) {
       giveUp(run, thrown);
       return;
     }
+    turn = next;
   }
 }
 
-// Each request is made ready when its turn comes. An endpoint that cannot honour it is passed over; when none can, the
-// caller learns from the first which parameter it is.
-function* candidatesOf(
-  gateway: Gateway,
-  governed: Governed,
-  chat: ChatRequest,
-): Generator<Candidate, unknown> {
-  let refusal: unknown = null;
-  for (const decision of governed.allowed) {
-    const endpoint = gateway.endpoint(decision.endpoint);
-    try {
-      yield { decision, endpoint, request: endpoint.prepareChat(chat) };
-    } catch (thrown) {
-      refusal ??= thrown;
-    }
+// A turn whose decision could not be recorded is given back.
+async function recorded(turn: Turn<Prepared>, decided: Promise<Attempt>): Promise<Attempt> {
+  try {
+    return await decided;
+  } catch (thrown) {
+    turn.left();
+    throw thrown;
   }
-  return refusal;
 }
 
-interface ClientWatch {
-  gone: boolean;
-  relay: Relay | null;
+function giveBack(turn: Turn<Prepared>, relayed: Relayed, clock: Clock): void {
+  if (relayed.kind === 'client-gone') turn.left();
+  else if (relayed.kind !== 'failed') turn.done();
+  else {
+    const { http, failure } = relayed;
+    const { health, mayRepeat, hints } = failure;
+    turn.failed({ http, health, mayRepeat, hintMs: retryHint(hints, clock.now()) });
+  }
 }
 
-function watchClient(exchange: Exchange): ClientWatch {
-  const watch: ClientWatch = { gone: false, relay: null };
-  exchange.reply.onGone(() => {
-    watch.gone = true;
-    watch.relay?.clientGone();
-  });
-  return watch;
+/** Who asked, who may leave at any time. */
+class Client implements Waiting {
+  gone = false;
+  relay: Relay | null = null;
+  #waits: AbortController | null = null;
+
+  constructor(exchange: Exchange) {
+    exchange.reply.onGone(() => {
+      this.gone = true;
+      this.#waits?.abort();
+      this.relay?.clientGone();
+    });
+  }
+
+  signal(): AbortSignal {
+    this.#waits ??= new AbortController();
+    if (this.gone) this.#waits.abort();
+    return this.#waits.signal;
+  }
 }
 
-function start(run: Run, client: ClientWatch): Relay {
+function start(run: Run, turn: Turn<Prepared>, client: Client): Relay {
   let call: EgressCall | null = null;
   const context = {
     endpoint: run.endpoint.id,
     reply: run.exchange.reply,
-    begin: () => run.exchange.reply.head(200, answerHeaders(run, 'text/event-stream; charset=utf-8')),
+    begin() {
+      turn.begun();
+      run.exchange.reply.head(200, answerHeaders(run, 'text/event-stream; charset=utf-8'));
+    },
     committed: (bytes: Buffer) => run.commitment.update(bytes),
     answered: () => void linger(run, () => call?.abort()),
     resume: () => call?.resume(),
@@ -105,6 +130,10 @@ function start(run: Run, client: ClientWatch): Relay {
   client.relay = relay;
   if (client.gone) {
     relay.clientGone();
+    return relay;
+  }
+  if (turn.refusal !== null) {
+    relay.handler.onError(turn.refusal);
     return relay;
   }
   try {

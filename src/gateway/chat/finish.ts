@@ -139,8 +139,10 @@ function failed(run: Run, relay: Relay, relayed: Extract<Relayed, { kind: 'faile
 }
 
 function errorAfter(run: Run, failure: Failure): SurfaceError {
-  const none = failure.code === 'no_eligible_endpoint' || (failure.mayTryNext && run.tried.length > 1);
-  return none ? noEligibleEndpoint(run.tried) : failure.error;
+  const none = failure.code === 'no_eligible_endpoint' || (failure.mayTryNext && new Set(run.tried).size > 1);
+  return none
+    ? noEligibleEndpoint([...new Set(run.tried)], failure.error.headers?.['retry-after'])
+    : failure.error;
 }
 
 // Every guard but the one on redirects refuses before the body leaves.

@@ -1,5 +1,6 @@
 import { toFault } from '../../core/fault.ts';
 import type { OutcomeStatus } from '../../ledger/leaf.ts';
+import type { Health } from '../routing/breaker.ts';
 import {
   egressDenied,
   noEligibleEndpoint,
@@ -13,9 +14,20 @@ export interface Failure {
   readonly status: OutcomeStatus;
   readonly code: string;
   readonly error: SurfaceError;
-  /** True when nothing of the request left, so that another endpoint may be asked. */
+  /** Another endpoint may be asked. */
   readonly mayTryNext: boolean;
+  /** The same endpoint may be asked again. */
+  readonly mayRepeat: boolean;
+  /** What it says of the endpoint. */
+  readonly health: Health;
+  /** The provider's own headers about asking again. */
+  readonly hints: Readonly<Record<string, string>>;
 }
+
+const NO_HINTS = {};
+
+/** Statuses with which a provider says that it has not answered and another request may be. */
+const PASSING = new Set([408, 429]);
 
 // What a provider says beside a hint stays with it; RFC 9110 section 10.2.3 has seconds or a date.
 const RETRY_HEADERS: readonly (readonly [string, RegExp])[] = [
@@ -35,12 +47,19 @@ export function refusedByProvider(
     const value = headers[name];
     if (value !== undefined && form.test(value)) retry[name] = value;
   }
-  return failure('provider-error', providerError(endpoint, http, retry));
+  const again = (PASSING.has(http) || http >= 500) && retry['x-should-retry'] !== 'false';
+  return {
+    ...failure('provider-error', providerError(endpoint, http, retry)),
+    mayTryNext: again,
+    mayRepeat: again,
+    health: http >= 500 ? 'bad' : PASSING.has(http) ? 'neither' : 'good',
+    hints: retry,
+  };
 }
 
-/** An answer that is not what was asked for, or no HTTP at all. */
+/** An answer that is not what was asked for, or no HTTP at all. The provider has done its work, which is not asked for twice. */
 export function garbage(endpoint: string): Failure {
-  return failure('provider-error', providerError(endpoint, null, {}));
+  return { ...failure('provider-error', providerError(endpoint, null, {})), health: 'bad' };
 }
 
 /** What a transport reported, before (`http` null) or after the answer's head. */
@@ -53,25 +72,36 @@ export function transportFailure(endpoint: string, thrown: unknown, http: number
     }
     case 'egress.garbage':
       return garbage(endpoint);
-    case 'egress.unreachable':
     case 'egress.invalid_network':
       return { ...failure('not-sent', noEligibleEndpoint([endpoint])), mayTryNext: true };
+    case 'egress.unreachable':
+      return { ...failure('not-sent', noEligibleEndpoint([endpoint])), ...BROKEN };
     case 'egress.interrupted':
-      return http === null
-        ? failure('interrupted', noEligibleEndpoint([endpoint]))
-        : failure('interrupted', providerError(endpoint, null, {}));
+      return interrupted(endpoint, http, fault.details['silent'] === true);
     default:
       return localFailure(fault.code, surfaceError(fault));
   }
 }
 
-// The local engine says what it could not take on; everything else that it reports broke off its work.
+const BROKEN = { mayTryNext: true, mayRepeat: true, health: 'bad' } as const;
+
+// Inference changes nothing where it runs, so a connection that closed before an answer, as one that was idle may at any
+// time, lets the request be repeated. One that only stays silent may be at work still: asking again would pay twice.
+function interrupted(endpoint: string, http: number | null, silent: boolean): Failure {
+  if (http !== null) return { ...failure('interrupted', providerError(endpoint, null, {})), health: 'bad' };
+  const none = failure('interrupted', noEligibleEndpoint([endpoint]));
+  return silent ? { ...none, health: 'bad' } : { ...none, ...BROKEN };
+}
+
+// What is busy says so itself, here or in the engine; everything else that the engine reports broke off its work.
 function localFailure(code: string, error: SurfaceError): Failure {
   const notTaken = code === 'gateway.model_unavailable' || code === 'gateway.overloaded';
   if (notTaken) return { ...failure('not-sent', error), mayTryNext: true };
+  if (code === 'gateway.no_eligible_endpoint') return failure('not-sent', error);
   return failure(error.status < 500 ? 'not-sent' : 'interrupted', error);
 }
 
 function failure(status: OutcomeStatus, error: SurfaceError): Failure {
-  return { status, code: error.code, error, mayTryNext: false };
+  const never = { mayTryNext: false, mayRepeat: false, health: 'neither', hints: NO_HINTS } as const;
+  return { status, code: error.code, error, ...never };
 }

@@ -54,7 +54,9 @@ export function startLlama(
   const watch = watchdog(world, options.timeoutMs, () => {
     abort.abort();
     handler.onError(
-      new Fault('unavailable', 'egress.interrupted', 'the local model gave nothing for too long'),
+      new Fault('unavailable', 'egress.interrupted', 'the local model gave nothing for too long', {
+        details: { silent: true },
+      }),
     );
   });
   const watched: EgressHandler = {
