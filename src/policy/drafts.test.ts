@@ -13,6 +13,7 @@ import { createPolicyEngine } from './engine.ts';
 import { runPolicyTests } from './policy-tests.ts';
 import { parseYaml } from './strict-parse.ts';
 
+const GOV_JP = fileURLToPath(new URL('../../examples/gov-jp/governance/', import.meta.url));
 const TWO_PROVIDERS = fileURLToPath(new URL('../../examples/two-providers/governance/', import.meta.url));
 
 async function drafts(context: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
@@ -67,6 +68,25 @@ test('the two providers: c1 to both, c2 only domestic, and its own tests hold', 
     results.filter(({ problems }) => problems.length > 0),
     [],
   );
+});
+
+test('the example under gov-jp loads, and its tests try the approval rules both ways', async () => {
+  const loaded = await loadDrafts(GOV_JP);
+  const engine = createPolicyEngine(firstBundle(loaded, SIGNER, AT));
+  const results = runPolicyTests(engine, AT);
+  assert.deepEqual(
+    results.flatMap(({ problems }) => problems),
+    [],
+  );
+  const denied = new Set(loaded.tests.flatMap(({ deny }) => Object.values(deny).flat()));
+  for (const rule of ['gov-jp/approval-missing', 'gov-jp/click-through-approval', 'approval-required'])
+    assert.ok(denied.has(rule), rule);
+  const unapproved = loaded.tests.map((test) => ({ ...test, approved: false }));
+  const without = buildBundle({ ...loaded, tests: unapproved }, { version: 1, signers: SIGNERS });
+  const failed = runPolicyTests(createPolicyEngine(without), AT).filter(
+    ({ problems }) => problems.length > 0,
+  );
+  assert.equal(failed.length, loaded.tests.filter(({ approved }) => approved === true).length);
 });
 
 test('a policy test that does not hold says what was found', async (context) => {

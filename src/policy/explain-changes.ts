@@ -1,7 +1,7 @@
 import { contract, legalBasis } from './bundle-schema.ts';
 import { NEVER } from './instant.ts';
 import { recordAt } from './residency.ts';
-import type { DecisionInput, Endpoint, Label, ResidencyRecord, SiteFacts } from './types.ts';
+import type { ApprovalRule, DecisionInput, Endpoint, Label, ResidencyRecord, SiteFacts } from './types.ts';
 
 /** The facts of one decision at one endpoint. */
 export interface Supposed {
@@ -24,6 +24,8 @@ export interface FactChange {
 /** What the site knows beside one decision's facts. */
 export interface Vocabulary {
   readonly purposes: readonly string[];
+  /** What the bundle asks for before a purpose may be used. */
+  readonly approval: (purpose: string) => ApprovalRule | null;
   readonly roles: readonly string[];
 }
 
@@ -33,7 +35,8 @@ const MAX_PURPOSES = 32;
 export function changesOf(facts: Supposed, vocabulary: Vocabulary): readonly FactChange[] {
   return [
     ...labelChanges(facts.input.label),
-    ...purposeChanges(facts.input, vocabulary.purposes),
+    ...purposeChanges(facts.input, vocabulary),
+    ...approvalChanges(facts.input, vocabulary),
     ...roleChanges(facts.input, vocabulary.roles),
     ...acceptsChanges(facts),
     ...recordChanges(facts),
@@ -75,29 +78,52 @@ function withCategories(categories: Label['categories']): FactChange {
   };
 }
 
-function purposeChanges({ purpose }: DecisionInput, purposes: readonly string[]): FactChange[] {
+function purposeChanges({ purpose }: DecisionInput, { purposes, approval }: Vocabulary): FactChange[] {
   const others = purposes.filter((listed) => listed !== purpose).slice(0, MAX_PURPOSES);
-  return others.map((to) => ({
-    fact: 'purpose',
-    to,
-    scope: 'request',
-    ja: `用途として ${to} を示すこと（Sekisho-Purpose: ${to}）`,
-    en: `the purpose ${to} is given (Sekisho-Purpose: ${to})`,
-    apply: ({ input, ...rest }) => ({ ...rest, input: { ...input, purpose: to } }),
-  }));
+  return others.map((to) => {
+    const rule = approval(to);
+    return {
+      fact: 'purpose',
+      to,
+      scope: 'request',
+      ja: `用途として ${to} を示すこと（Sekisho-Purpose: ${to}${rule === null ? '' : `。役割 ${rule.role} の鍵による承認が要る`}）`,
+      en: `the purpose ${to} is given (Sekisho-Purpose: ${to}${rule === null ? '' : `; needs an approval by a key with the role ${rule.role}`})`,
+      apply: ({ input, ...rest }) => ({
+        ...rest,
+        input: { ...input, purpose: to, approved: rule !== null },
+      }),
+    };
+  });
 }
 
-function roleChanges({ caller, purpose, approved }: DecisionInput, roles: readonly string[]): FactChange[] {
-  const approval: FactChange = {
-    fact: 'approved',
-    to: 'true',
-    scope: 'request',
-    ja: 'この用途の承認があること',
-    en: 'the purpose has been approved',
-    apply: ({ input, ...rest }) => ({ ...rest, input: { ...input, approved: true } }),
-  };
+function approvalChanges({ purpose, approved }: DecisionInput, { approval }: Vocabulary): FactChange[] {
+  if (purpose === null || approved === true) return [];
+  const rule = approval(purpose);
+  const words =
+    rule === null
+      ? {
+          scope: 'governance' as const,
+          ja: `用途 ${purpose} が承認を要するものとして登録され（site.yaml の approval）、承認されていること`,
+          en: `the purpose ${purpose} is listed as needing an approval (approval in site.yaml), and is approved`,
+        }
+      : {
+          scope: 'request' as const,
+          ja: `この用途が、役割 ${rule.role} の鍵で承認されていること`,
+          en: `the purpose has been approved by a key with the role ${rule.role}`,
+        };
+  return [
+    {
+      fact: 'approved',
+      to: 'true',
+      ...words,
+      apply: ({ input, ...rest }) => ({ ...rest, input: { ...input, approved: true } }),
+    },
+  ];
+}
+
+function roleChanges({ caller }: DecisionInput, roles: readonly string[]): FactChange[] {
   const missing = roles.filter((role) => !caller.roles.includes(role));
-  const held = missing.map((role): FactChange => ({
+  return missing.map((role) => ({
     fact: `role ${role}`,
     to: role,
     scope: 'request',
@@ -108,7 +134,6 @@ function roleChanges({ caller, purpose, approved }: DecisionInput, roles: readon
       return { ...rest, input: { ...input, caller: holder } };
     },
   }));
-  return purpose === null || approved === true ? held : [approval, ...held];
 }
 
 function acceptsChanges({ input, endpoint }: Supposed): FactChange[] {

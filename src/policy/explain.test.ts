@@ -68,6 +68,29 @@ test('a purpose that a rule wants, and a role', async () => {
   assert.deepEqual(facts(await waysOf({ policies: owners })), ['role owner=owner']);
 });
 
+test('an approval: that it be given, or where none can be, that the bundle ask for one', async () => {
+  const approval = { role: 'owner', hours: 8 } as const;
+  const care = { id: 'care', title: { ja: '診療', en: 'care' }, approval };
+  const policies = {
+    'own-approval': `@reason_ja("承認")@reason_en("approval")
+      forbid (principal is Caller, action == Action::"infer", resource is Endpoint)
+      unless { context.approved };`,
+  };
+  const purposes = [care, 'support'];
+  const given = await waysOf({ policies, purposes }, { purpose: 'care' });
+  assert.deepEqual(facts(given), ['approved=true']);
+  assert.match(given[0]?.changes[0]?.en ?? '', /by a key with the role owner/);
+  const plain = await waysOf({ policies, purposes }, { purpose: 'support' });
+  assert.deepEqual(facts(plain), ['purpose=care', 'approved=true']);
+  assert.deepEqual(
+    plain.map(({ scope }) => scope),
+    ['request', 'governance'],
+  );
+  assert.match(plain[0]?.changes[0]?.ja ?? '', /役割 owner の鍵による承認が要る/);
+  assert.deepEqual(facts(await waysOf({ policies, purposes })), ['purpose=care']);
+  assert.deepEqual(await waysOf({ policies }), [], 'without a listed purpose nothing can be approved');
+});
+
 test('two facts where one is not enough, and no pair with a fact that it does not need', async () => {
   const ways = await waysOf({ record: { inference: 'US', storage: 'US' } });
   assert.deepEqual(facts(ways), ['label=c1', 'inference=JP+storage=JP']);

@@ -1,6 +1,6 @@
 import { changesOf, type FactChange, type Supposed } from './explain-changes.ts';
 import { purposeIds } from './purposes.ts';
-import type { DecisionInput, Endpoint, EndpointDecision, PolicyEngine } from './types.ts';
+import type { ApprovalRule, DecisionInput, Endpoint, EndpointDecision, PolicyEngine } from './types.ts';
 
 /** Changes which, all made together, would allow; none of them can be left out. */
 export interface Way {
@@ -57,7 +57,9 @@ type Probe = (changes: readonly FactChange[]) => Promise<EndpointDecision>;
 async function waysAt(options: ExplainOptions, endpoint: Endpoint): Promise<Way[]> {
   const { engine, input, roles, pause } = options;
   const start: Supposed = { input, endpoint, site: engine.bundle.site };
-  const candidates = changesOf(start, { purposes: purposeIds(engine.bundle.purposes), roles });
+  const purposes = purposeIds(engine.bundle.purposes);
+  const approval = (purpose: string): ApprovalRule | null => engine.approval(purpose);
+  const candidates = changesOf(start, { purposes, approval, roles });
   const probe: Probe = async (changes) => {
     await pause();
     const { input: asked, ...supposed } = changes.reduce((facts, change) => change.apply(facts), start);

@@ -144,7 +144,13 @@ test('gov-jp alone holds as long as nothing permits, and is no rule about places
 
 test('every fact of the schema is known to the check', () => {
   const paths = schemaFacts(vocabulary()).map(({ path }) => path);
-  for (const path of ['resource.contract', 'context.label.conf', 'context.purpose', 'principal.roles'])
+  for (const path of [
+    'resource.contract',
+    'context.label.conf',
+    'context.purpose',
+    'context.approved',
+    'principal.roles',
+  ])
     assert.ok(paths.includes(path), path);
   assert.throws(
     () =>

@@ -24,6 +24,9 @@ const OWN: Partial<ResidencyRecord> = { contract: 'own', posture: 'private', cer
 const C1: Partial<DecisionInput> = { label: { conf: 1, categories: [] } };
 const C3: Partial<DecisionInput> = { label: { conf: 3, categories: [] } };
 
+/** As a request comes that named a listed purpose and has an approval for it that holds. */
+const APPROVED: Partial<DecisionInput> = { purpose: 'minutes', approved: true };
+
 function engine(record: Partial<ResidencyRecord>, change: Variation = {}): PolicyEngine {
   const drafts = sampleDrafts({ ...change, record: { ...LISTED, ...record }, purposes: ['minutes'] });
   const packs = { ...drafts.packs, 'gov-jp': { policies: GOV_JP } };
@@ -36,7 +39,7 @@ function decide(
   input: Partial<DecisionInput> = {},
   change: Variation = {},
 ): EndpointDecision {
-  return decided(engine(record, change), ask({ purpose: 'minutes', ...input }));
+  return decided(engine(record, change), ask({ ...APPROVED, ...input }));
 }
 
 function denials(...given: Parameters<typeof decide>): readonly string[] {
@@ -46,7 +49,7 @@ function denials(...given: Parameters<typeof decide>): readonly string[] {
 
 const acceptsC3 = { provider: { models: { m: { accepts: 3, upstream: 'm', price: null } } } } as const;
 
-test('lets c2 go to a listed domestic service under a negotiated contract, for a listed purpose', () => {
+test('lets c2 go to a listed domestic service under a negotiated contract, for an approved purpose', () => {
   assert.deepEqual(denials({}), []);
 });
 
@@ -76,7 +79,7 @@ test('click-through: a record that was signed before the fact existed counts as 
     },
     { version: 1, signers: SIGNERS },
   );
-  const decision = decided(createPolicyEngine(bundle), ask({ purpose: 'minutes' }));
+  const decision = decided(createPolicyEngine(bundle), ask(APPROVED));
   assert.deepEqual(decision.rules, ['gov-jp/click-through']);
 });
 
@@ -84,6 +87,26 @@ test('purpose-missing: class 2 needs a listed purpose, class 1 none; one that is
   assert.deepEqual(denials({}, { purpose: null }), ['gov-jp/purpose-missing']);
   assert.deepEqual(denials({}, { purpose: null, ...C1 }), []);
   assert.deepEqual(denials({}, { purpose: 'other' }), ['default-deny']);
+});
+
+test('approval-missing: class 2 goes outside for an approved purpose only; the own environment needs none', () => {
+  const input = { approved: false };
+  assert.deepEqual(denials({}, input), ['gov-jp/approval-missing']);
+  assert.deepEqual(decided(engine({}), ask({ purpose: 'minutes' })).rules, ['gov-jp/approval-missing']);
+  assert.deepEqual(denials({}, { ...input, ...C1 }), []);
+  assert.deepEqual(denials({ contract: 'own' }, input), []);
+  assert.deepEqual(denials({ contract: null }, { approved: false }), [
+    'gov-jp/approval-missing',
+    'gov-jp/click-through',
+  ]);
+});
+
+test('click-through-approval: a click-through service is used for an approved purpose only, class 1 too', () => {
+  const asked = { ...C1, approved: false };
+  assert.deepEqual(denials({ contract: 'click-through' }, asked), ['gov-jp/click-through-approval']);
+  assert.deepEqual(denials({ contract: 'click-through' }, C1), []);
+  for (const contract of ['negotiated', 'own', null] as const)
+    assert.deepEqual(denials({ contract }, asked), []);
 });
 
 test('operator-law and key-custody: class 2 only within reach of domestic law; class 1 may go', () => {
@@ -109,7 +132,7 @@ test('ismap-evidence: a listing counts while its evidence holds, to the millisec
 
 test('ismap-evidence: a decision made before the evidence expired is not remembered beyond it', () => {
   const asked = engine({});
-  const input = ask({ purpose: 'minutes' });
+  const input = ask(APPROVED);
   assert.equal(decided(asked, input).effect, 'allow');
   assert.equal(decided(asked, input).validUntil, ISMAP.expires);
   assert.deepEqual(decided(asked, { ...input, now: ISMAP.expires }).rules, ['gov-jp/ismap-evidence']);
@@ -136,13 +159,13 @@ test('class3-outside: class 3 stays in an environment of the own that is not a p
 
 test('every reason says in both languages what was denied and what would allow it', () => {
   const nothing = { contract: null, operatorNationality: null, keyCustody: null, retentionDays: null };
-  const { reasons } = decide({ ...nothing, certifications: [] }, { purpose: null });
+  const { reasons } = decide({ ...nothing, certifications: [] }, { purpose: null, approved: false });
   const own = reasons.filter(({ policy }) => policy.startsWith('gov-jp/'));
-  assert.equal(own.length, 6);
+  assert.equal(own.length, 7);
   for (const { ja, en } of own) {
     assert.match(ja, /機密性|要機密情報/);
     assert.match(ja, /ください|使えます|まで/);
-    assert.match(en, /class 2|above c1/i);
+    assert.match(en, /class [12]|above c1/i);
     assert.match(en, /choose|name one|once|with a|agree/i);
   }
 });
@@ -154,7 +177,7 @@ test('without the default pack nothing is allowed, for the pack holds no permit'
     { ...drafts, site: { ...drafts.site, packs: ['gov-jp'] }, packs },
     { version: 1, signers: SIGNERS },
   );
-  const input = ask({ purpose: 'minutes' });
+  const input = ask(APPROVED);
   assert.deepEqual(decided(createPolicyEngine(bundle), input).rules, ['default-deny']);
 });
 

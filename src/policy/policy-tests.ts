@@ -33,13 +33,16 @@ function problemsOf(engine: PolicyEngine, test: PolicyTest, now: number): string
   const answer = engine.label(test.model, test.label);
   if (answer === null) return [`the model ${test.model} does not exist`];
   if (answer.kind === 'downgrade') return ['the label asks for less than the floor'];
+  const { purpose, approved = false } = test;
+  const needsApproval = purpose !== null && engine.approval(purpose) !== null;
+  if (approved && !needsApproval) return ['approved: no approval can be given for this purpose'];
   const { decisions } = engine.plan({
     caller: { id: 'policy-test', tenant: 'policy-test', roles: test.roles },
     action: 'infer',
     model: test.model,
     label: answer.label,
-    purpose: test.purpose,
-    approved: test.approved ?? false,
+    purpose,
+    approved,
     now: test.at ?? now,
   });
   const unknown = [...test.allow, ...Object.keys(test.deny)].filter(
@@ -47,11 +50,20 @@ function problemsOf(engine: PolicyEngine, test: PolicyTest, now: number): string
   );
   return [
     ...unknown.map((id) => `${id} is not an endpoint of ${test.model}`),
-    ...decisions.flatMap((decision) => problemsAt(test, decision)),
+    ...decisions
+      .map((decision) => (needsApproval && !approved ? unapproved(decision) : decision))
+      .flatMap((decision) => problemsAt(test, decision)),
   ];
 }
 
-function problemsAt(test: PolicyTest, { endpoint, effect, rules }: EndpointDecision): string[] {
+type Answer = Pick<EndpointDecision, 'endpoint' | 'effect' | 'rules'>;
+
+// Such a request is refused before any rule is looked at.
+function unapproved({ endpoint }: EndpointDecision): Answer {
+  return { endpoint, effect: 'deny', rules: ['approval-required'] };
+}
+
+function problemsAt(test: PolicyTest, { endpoint, effect, rules }: Answer): string[] {
   const expected = test.allow.includes(endpoint) ? 'allow' : 'deny';
   if (effect !== expected)
     return [`${endpoint}: expected ${expected}, found ${effect} by ${rules.join(', ')}`];

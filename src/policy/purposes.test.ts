@@ -90,28 +90,30 @@ test('a rule can forbid what was not approved, and the memo keeps both answers a
   }
 });
 
-test('a policy test says whether the purpose was approved', () => {
-  const tests = parseStrict(
-    testsDraft,
+test('a policy test says whether the purpose was approved, and sees what a request would', () => {
+  const problems = (
+    test: object,
+    purposes: readonly ListedPurpose[] = [care, 'support'],
+  ): readonly string[] => {
+    const one = { name: 'one', model: 'chat', label: 'c2', ...test };
+    const tests = parseStrict(testsDraft, [one], 'tests/a.yaml');
+    const drafts = sampleDrafts({ purposes, policies: { unapproved: UNAPPROVED } });
+    const bundle = buildBundle({ ...drafts, tests }, { version: 1, signers: SIGNERS });
+    return runPolicyTests(createPolicyEngine(bundle), ask().now).flatMap((result) => result.problems);
+  };
+  const at = 'outside/m';
+  assert.deepEqual(problems({ purpose: 'care', approved: true, allow: [at] }), []);
+  assert.deepEqual(problems({ purpose: 'care', deny: { [at]: ['approval-required'] } }), []);
+  assert.deepEqual(problems({ purpose: 'support', deny: { [at]: ['unapproved'] } }), []);
+  for (const [wrong, problem] of [
+    [{ purpose: 'care', allow: [at] }, /expected allow, found deny by approval-required/],
+    [{ purpose: 'care', approved: true, deny: { [at]: ['unapproved'] } }, /expected deny, found allow/],
     [
-      { name: 'approved', model: 'chat', label: 'c2', purpose: 'care', approved: true, allow: ['outside/m'] },
-      { name: 'not', model: 'chat', label: 'c2', purpose: 'care', deny: { 'outside/m': ['unapproved'] } },
+      { purpose: 'care', deny: { [at]: ['unapproved'] } },
+      /expected denial by unapproved, found approval-req/,
     ],
-    'tests/a.yaml',
-  );
-  const drafts = sampleDrafts({ purposes: [care], policies: { unapproved: UNAPPROVED } });
-  const engine = createPolicyEngine(buildBundle({ ...drafts, tests }, { version: 1, signers: SIGNERS }));
-  const { now } = ask();
-  assert.deepEqual(
-    runPolicyTests(engine, now).map(({ problems }) => problems),
-    [[], []],
-  );
-  const wrong = tests.map((one) => ({ ...one, approved: one.approved !== true }));
-  const other = createPolicyEngine(
-    buildBundle({ ...drafts, tests: wrong }, { version: 1, signers: SIGNERS }),
-  );
-  assert.deepEqual(
-    runPolicyTests(other, now).map(({ problems }) => problems.length),
-    [1, 1],
-  );
+    [{ purpose: 'support', approved: true, allow: [at] }, /no approval can be given for this purpose/],
+    [{ approved: true, allow: [at] }, /no approval can be given for this purpose/],
+  ] as const)
+    assert.match(problems(wrong).join(), problem);
 });

@@ -41,7 +41,7 @@ function engineOf(provider: Provider, packs: readonly (keyof typeof PACKS)[]): P
 }
 
 function allows(engine: PolicyEngine, conf: Label['conf'], categories: readonly Category[] = []): boolean {
-  const input = ask({ label: { conf, categories }, purpose: 'minutes', now: WITHIN });
+  const input = ask({ label: { conf, categories }, purpose: 'minutes', approved: true, now: WITHIN });
   return decided(engine, input).effect === 'allow';
 }
 
