@@ -10,11 +10,20 @@ export interface Target {
   readonly origin: string;
   readonly key: string;
   readonly model: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Size of the request's text; one unless told. */
+  readonly kib?: number;
 }
 
 export type Job =
   /** As many requests as a number of connections get through. */
-  | { readonly kind: 'closed'; readonly target: Target; readonly connections: number; readonly ms: number }
+  | {
+      readonly kind: 'closed';
+      readonly target: Target;
+      readonly connections: number;
+      readonly ms: number;
+      readonly stream?: boolean;
+    }
   /** A steady rate; times count from the moment each request was due, so that a stall counts for all behind it. */
   | {
       readonly kind: 'steady';
@@ -34,6 +43,8 @@ export interface Measured {
   readonly whole: Summary;
   /** To the first byte of the body. */
   readonly first: Summary;
+  /** The times of a steady rate themselves, for a summary over several stretches. */
+  readonly times?: readonly { readonly first: number; readonly end: number }[];
 }
 
 interface Exchange {
@@ -42,6 +53,9 @@ interface Exchange {
   readonly receipt: string;
 }
 
+/** How plain JSON and an event stream end. */
+const END = /(?:\}|data: \[DONE\])\s*$/;
+const TAIL = 32;
 const CHAT = '/v1/chat/completions';
 /** With the rest of the body about one KiB in UTF-8. */
 const TEXT = '関所 checkpoint '.repeat(52);
@@ -68,9 +82,10 @@ function run(job: Job): Promise<Measured> {
   }
 }
 
-async function closedLoop({ target, connections, ms }: Extract<Job, { kind: 'closed' }>): Promise<Measured> {
+async function closedLoop(job: Extract<Job, { kind: 'closed' }>): Promise<Measured> {
+  const { target, connections, ms, stream = false } = job;
   await using pool = openPool(target, connections);
-  const request = chatRequest(target, false);
+  const request = chatRequest(target, stream);
   const times: Exchange[] = [];
   const begun = performance.now();
   const worker = async (): Promise<void> => {
@@ -100,7 +115,11 @@ async function steadyLoop(job: Extract<Job, { kind: 'steady' }>): Promise<Measur
   };
   tick();
   await promise;
-  return measured(await Promise.all(running), performance.now() - begun);
+  const times = await Promise.all(running);
+  return {
+    ...measured(times, performance.now() - begun),
+    times: times.map(({ first, end }) => ({ first, end })),
+  };
 }
 
 async function receipts({ target, rounds }: Extract<Job, { kind: 'receipts' }>): Promise<Measured> {
@@ -156,6 +175,7 @@ function exchange(pool: Pool, request: Dispatcher.DispatchOptions, from: number)
   return new Promise((resolve, reject) => {
     let first = 0;
     let receipt = '';
+    let tail: Buffer = Buffer.alloc(0);
     pool.dispatch(request, {
       onRequestStart: () => {},
       onResponseStart(_, status, headers) {
@@ -163,10 +183,15 @@ function exchange(pool: Pool, request: Dispatcher.DispatchOptions, from: number)
         // A refusal is cheap; counting one as an answer would flatter the figures.
         if (status !== 200) reject(new Error(`${request.path} was answered with ${status}`));
       },
-      onResponseData() {
+      onResponseData(_, piece) {
         if (first === 0) first = performance.now() - from;
+        tail = piece.length < TAIL ? Buffer.concat([tail, piece]).subarray(-TAIL) : piece.subarray(-TAIL);
       },
-      onResponseEnd: () => resolve({ first, end: performance.now() - from, receipt }),
+      onResponseEnd() {
+        // An answer that breaks early is fast, and no answer.
+        if (!END.test(tail.toString())) reject(new Error(`${request.path} did not come to its end`));
+        else resolve({ first, end: performance.now() - from, receipt });
+      },
       onResponseError: (_, error) => reject(error),
     });
   });
@@ -180,12 +205,13 @@ function measured(times: readonly Exchange[], ms: number): Measured {
   };
 }
 
-function chatRequest({ key, model }: Target, stream: boolean): Dispatcher.DispatchOptions {
-  const messages = [{ role: 'user', content: TEXT }];
+function chatRequest(target: Target, stream: boolean): Dispatcher.DispatchOptions {
+  const { key, model, headers, kib = 1 } = target;
+  const messages = [{ role: 'user', content: TEXT.repeat(kib) }];
   return {
     path: CHAT,
     method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ model, messages, ...(stream ? { stream } : {}) }),
   };
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, statfsSync } from 'node:fs';
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 
 /** What Linux counts process times in. */
@@ -58,4 +58,24 @@ export function cpuMicroseconds(pid: number): number {
 export function residentBytes(pid: number): number {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kibibytes) * 1024;
+}
+
+/** A process and everything below it. */
+export function processTree(pid: number): readonly number[] {
+  const tree = [pid];
+  for (let at = 0; at < tree.length; at++) tree.push(...childrenOf(tree[at] ?? 0));
+  return tree;
+}
+
+/** The most memory in bytes that a process ever held resident; Linux only. */
+export function peakBytes(pid: number): number {
+  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kibibytes) * 1024;
+}
+
+function childrenOf(pid: number): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' '))
+    .filter((child) => child !== '')
+    .map(Number);
 }

@@ -1,29 +1,44 @@
 import { parseArgs } from 'node:util';
+import type { Site } from '../test/support/site.ts';
+import { ALL_CELLS, compareCell, peakMebibytes, QUICK_CELLS } from './compare.ts';
+import type { CellResult, Contestant } from './compare.ts';
+import { comparisonFigures, DIRECT, SEKISHO, type Comparison } from './compare-report.ts';
 import { measureDiskSync } from './disk.ts';
-import { startLoad, startMock } from './driver.ts';
+import { startLoad, startMock, type Load } from './driver.ts';
 import { durableEntries, offlineVerify, policyDecisions } from './in-process.ts';
 import { sampleExchange, type SampleExchange } from './sample.ts';
 import { describeMachine, loadAverage, residentBytes } from './machine.ts';
 import { measureParts } from './parts.ts';
+import { startPeers } from './peers.ts';
+import { writeReadme } from './readme.ts';
 import type { Part } from './cpu.ts';
 import { SiteBench, startBenchSite } from './site-bench.ts';
 import { textOf, type Figure, type Report, type Round } from './report.ts';
 import { median } from './statistics.ts';
 
-const HELP = `usage: npm run bench -- [--json] [--seconds N] [--rounds N]
-Measures direct and through a site in turn. N seconds for each stretch (4), N rounds (3).
+const HELP = `usage: npm run bench -- [--quick] [--only NAMES] [--seconds N] [--rounds N] [--json] [--write]
+Measures direct, through a site and through its peers in turn. N seconds for each stretch (4), N rounds (3).
+--quick   one short round of few kinds of request
+--only    whom to compare, separated by commas: direct, sekisho, portkey, litellm, bifrost
+--write   puts the report into bench/README.md
 `;
 const MEBIBYTE = 2 ** 20;
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    seconds: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '3' },
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-const [ms, roundCount] = [Number(values.seconds) * 1000, Number(values.rounds)];
+const [defaultSeconds, defaultRounds] = values.quick ? ['1', '1'] : ['4', '3'];
+const ms = Number(values.seconds ?? defaultSeconds) * 1000;
+const roundCount = Number(values.rounds ?? defaultRounds);
+const only = values.only?.toLowerCase().split(',') ?? null;
 if (values.help) console.log(HELP);
 else if (!(ms > 0) || !(roundCount >= 1)) {
   console.error(HELP);
@@ -31,6 +46,7 @@ else if (!(ms > 0) || !(roundCount >= 1)) {
 } else {
   const report = await measure();
   console.log(values.json ? JSON.stringify(report, null, 2) : textOf(report));
+  if (values.write) writeReadme(textOf(report), process.argv.slice(2));
 }
 
 async function measure(): Promise<Report> {
@@ -56,6 +72,7 @@ async function measure(): Promise<Report> {
   const sample = await sampleExchange(site);
   const resident = { before: memory, after: residentBytes(site.pid) };
   const { requests } = bench;
+  const comparison = await compare({ load, provider: mock.url, site });
   await site.stop();
   say('parts');
   const parts = await measureParts({
@@ -66,6 +83,7 @@ async function measure(): Promise<Report> {
     answer: sample.response,
   });
   const figures = [
+    ...comparisonFigures(comparison),
     ...roundFigures(rounds, parts),
     figure('upstream cancelled after the client leaves, p50', leaving.p50, {
       unit: 'ms',
@@ -80,7 +98,32 @@ async function measure(): Promise<Report> {
     figure('resident at the end', resident.after / MEBIBYTE, { unit: 'MiB', must: 250, goal: 150 }),
   ];
   const disk = { before, after: measureDiskSync() };
-  return { machine, loadAfter: loadAverage(), disk, rounds, figures, parts, requests };
+  return { machine, loadAfter: loadAverage(), disk, rounds, figures, parts, requests, comparison };
+}
+
+async function compare(of: { load: Load; provider: string; site: Site }): Promise<Comparison> {
+  say('installing and starting peers');
+  const named = (name: string): boolean =>
+    only === null || only.some((one) => name.toLowerCase().startsWith(one));
+  const peers = await startPeers(of.provider, named);
+  try {
+    const running = peers.flatMap((peer) => ('gateway' in peer ? [peer.gateway] : []));
+    const { pid, url: origin, adminKey: key } = of.site;
+    const everybody: Contestant[] = [
+      { name: DIRECT, pid: null, origin: of.provider, key: 'none' },
+      { name: SEKISHO, pid, origin, key },
+      ...running,
+    ].filter(({ name }) => named(name));
+    const cells: CellResult[] = [];
+    for (const cell of values.quick ? QUICK_CELLS : ALL_CELLS) {
+      say(`${cell.kib} KiB, ${cell.stream ? 'streamed' : 'plain'}, ${cell.delayMs} ms`);
+      cells.push(await compareCell(of.load, everybody, cell, { ms, rounds: roundCount }));
+    }
+    const memory = everybody.map((one) => ({ who: one.name, mebibytes: peakMebibytes(one) }));
+    return { cells, memory, absent: peers.filter((peer) => 'absent' in peer) };
+  } finally {
+    for (const peer of peers) if ('gateway' in peer) await peer.stop();
+  }
 }
 
 function roundFigures(rounds: readonly Round[], parts: readonly Part[]): readonly Figure[] {

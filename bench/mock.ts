@@ -2,12 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 
 /*
- * The provider of a measurement, in a process of its own: it answers at once and does nothing else. The model `endless`
- * streams until its client leaves; `GET /left` then gives the moment, in nanoseconds of the machine's monotonic clock.
+ * The provider of a measurement, in a process of its own: it answers at once and does nothing else. The model `slow`
+ * takes 60 ms first; `endless` streams until its client leaves; `GET /left` then gives the moment, in nanoseconds of the
+ * machine's monotonic clock.
  */
 
 const CHUNKS = 50;
+const SLOW_MS = 60;
 const ENDLESS_EVERY_MS = 5;
+// Each gateway writes JSON in its own way.
+const SLOW = /"model":\s*"slow"/;
+const STREAMED = /"stream":\s*true/;
 const WORDS = 'A checkpoint on the road lets through what may pass. ';
 
 const REPLY = Buffer.from(
@@ -53,7 +58,12 @@ function readThen(request: IncomingMessage, then: (body: Buffer) => void): void 
 
 function answer(body: Buffer, response: ServerResponse): void {
   if (body.includes('"model":"endless"')) streamForever(response);
-  else if (body.includes('"stream":true')) stream(response);
+  else if (SLOW.test(body.toString())) setTimeout(() => reply(body, response), SLOW_MS);
+  else reply(body, response);
+}
+
+function reply(body: Buffer, response: ServerResponse): void {
+  if (STREAMED.test(body.toString())) stream(response);
   else {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': REPLY.length });
     response.end(REPLY);

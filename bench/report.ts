@@ -1,6 +1,8 @@
+import { comparisonLines, type Comparison } from './compare-report.ts';
 import type { Machine } from './machine.ts';
 import type { Part } from './cpu.ts';
 import { median, type Summary } from './statistics.ts';
+import { number, table } from './table.ts';
 
 /** One measured number, with the bounds that the project holds itself to where it has any. */
 export interface Figure {
@@ -31,6 +33,7 @@ export interface Report {
   readonly parts: readonly Part[];
   /** Of the site's process: requests that it served between both readings of its memory. */
   readonly requests: number;
+  readonly comparison: Comparison;
 }
 
 /** Whether a figure keeps its bounds. */
@@ -59,6 +62,7 @@ export function textOf(report: Report): string {
       roundRows(rounds),
     ),
     '',
+    ...comparisonLines(report.comparison),
     ...table(['figure', 'measured', 'must', 'goal', ''], rows),
     '',
     ...table(['CPU of one plain request by part', 'µs, 32 at once', 'µs, alone'], partRows(report)),
@@ -107,22 +111,6 @@ function partRows({ parts, rounds }: Report): readonly (readonly string[])[] {
   return [...parts, sum, whole].map(({ name, many, alone }) => [name, number(many), number(alone)]);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = head.map((title, at) =>
-    Math.max(title.length, ...rows.map((row) => (row[at] ?? '').length)),
-  );
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
-      .join('  ');
-  return [line(head), ...rows.map(line)];
-}
-
 function withUnit(value: number, unit: string): string {
   return unit === '' ? number(value) : `${number(value)} ${unit}`;
-}
-
-/** Three significant figures, and whole numbers from a hundred on. */
-function number(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -19,9 +19,13 @@ export function startBenchSite(provider: string): Promise<Site> {
   return startSite({
     wrap: pinTo('site'),
     governance: {
-      providers: [loopbackProvider({ id: 'near', url: provider, models: { fast: 'c2', endless: 'c2' } })],
+      providers: [
+        loopbackProvider({ id: 'near', url: provider, models: { fast: 'c2', slow: 'c2', endless: 'c2' } }),
+      ],
       models: {
         chat: { from: [{ endpoint: 'near/fast' }] },
+        fast: { from: [{ endpoint: 'near/fast' }] },
+        slow: { from: [{ endpoint: 'near/slow' }] },
         endless: { from: [{ endpoint: 'near/endless' }] },
       },
     },
