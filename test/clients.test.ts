@@ -6,12 +6,14 @@ import { after, before, test } from 'node:test';
 import { systemWorld } from '../src/core/world.ts';
 import { importModel } from '../src/gateway/model/import.ts';
 import { ModelStore } from '../src/gateway/model/store.ts';
-import { nodeClient, pythonClient } from './support/clients.ts';
-import type { ClientCase, ClientResult, OfficialClient } from './support/clients.ts';
+import { allClients } from './support/clients/all.ts';
+import { toolResult } from './support/clients/client.ts';
+import type { ClientCase, ClientResult, Said } from './support/clients/client.ts';
+import { scanWithCanary } from './support/compat-canary.ts';
 import { loopbackProvider } from './support/governance.ts';
 import { until } from './support/observe.ts';
-import { validateReply } from './support/openai-schema.ts';
 import { startProvider, type Provider } from './support/provider.ts';
+import type { Behaviour } from './support/provider-behaviour.ts';
 import { childPid } from './support/process.ts';
 import { chatBody, leavesOf } from './support/road.ts';
 import { startSite, type Site } from './support/site.ts';
@@ -27,12 +29,18 @@ const SCHEMA = {
   required: ['answer', 'sure'],
   additionalProperties: false,
 };
-const TOOL = { type: 'function', function: { name: 'open_gate', parameters: SCHEMA } };
-const FORCED = { type: 'function', function: { name: 'open_gate' } };
+
+/** What the scanner's four requests for chat ask a model to answer. */
+const CANARY_ANSWERS: readonly Behaviour[] = [
+  { kind: 'answer' },
+  { kind: 'answer' },
+  { kind: 'answer', tools: [{ name: 'compatcanary_echo', arguments: '{"value":"CANARY_OK"}' }] },
+  { kind: 'answer', text: '{"status":"ok"}' },
+];
 
 // What was started is ended also when a later start fails.
 const held = new AsyncDisposableStack();
-const clients: readonly OfficialClient[] = [held.use(nodeClient()), held.use(pythonClient())];
+const clients = allClients(held);
 let provider: Provider;
 let site: Site;
 
@@ -62,75 +70,119 @@ before(async () => {
 
 after(async () => held.disposeAsync());
 
-for (const client of clients) {
+for (const client of clients.filter(({ wire }) => wire))
   test(`${client.name}: lists the models and looks one up`, async () => {
     const listed = await client.ask({ ...use('tiny'), do: 'models' });
-    assert.deepEqual(idsOf(listed.reply), ['scripted', 'tiny']);
+    assert.deepEqual(listed.models?.toSorted(), ['scripted', 'tiny']);
     const found = await client.ask({ ...use('tiny'), do: 'model', arguments: { model: 'tiny' } });
-    assert.equal(Object(found.reply).id, 'tiny');
-    const raw: unknown = JSON.parse((await site.call('/v1/models')).text);
-    assert.deepEqual(validateReply('ListModelsResponse', raw), []);
+    assert.deepEqual(found.models, ['tiny']);
   });
 
+for (const client of clients) {
   for (const model of ['scripted', 'tiny']) {
     test(`${client.name}, ${model}: chats`, async () => {
-      const { reply, receipt } = answered(await client.ask(use(model, { max_tokens: 12 })));
-      assert.deepEqual(validateReply('CreateChatCompletionResponse', reply), []);
-      const { choices, usage } = Object(reply);
-      assert.equal(typeof choices[0].message.content, 'string');
-      assert.ok(usage.total_tokens === usage.prompt_tokens + usage.completion_tokens);
-      if (model === 'scripted') assert.equal(choices[0].message.content, '関所を通る荷物');
+      const { said, receipt } = answered(await client.ask(use(model, { max_tokens: 12 })));
+      assert.ok(said.usage !== null && said.usage.total === said.usage.input + said.usage.output);
+      if (model === 'scripted') assert.equal(said.text, '関所を通る荷物');
+      assert.match(said.finish, /^(stop|length)$/);
       await closedWell(receipt);
     });
 
     test(`${client.name}, ${model}: streams`, async () => {
-      const { text, finish, usage, receipt } = joined(
-        await client.ask(use(model, { stream: true, max_tokens: 12 })),
-      );
-      if (model === 'scripted') assert.equal(text, '関所を通る荷物');
-      assert.match(finish, /^(stop|length)$/);
-      assert.equal(usage, null);
+      const { said, receipt } = answered(await client.ask(use(model, { stream: true, max_tokens: 12 })));
+      if (model === 'scripted') assert.deepEqual([said.text, said.pieces], ['関所を通る荷物', 4]);
+      assert.match(said.finish, /^(stop|length)$/);
+      // The others ask for the figures of usage of their own accord.
+      if (client.wire) assert.equal(said.usage, null);
       await closedWell(receipt);
     });
 
     test(`${client.name}, ${model}: streams with the figures of usage`, async () => {
-      const more = { stream: true, stream_options: { include_usage: true }, max_tokens: 12 };
-      const { usage } = joined(await client.ask(use(model, more)));
-      assert.ok(Object(usage)['total_tokens'] > 0);
+      const asked = { stream: true, ...(client.wire ? { stream_options: { include_usage: true } } : {}) };
+      const { said } = answered(await client.ask(use(model, { ...asked, max_tokens: 12 })));
+      assert.ok((said.usage?.total ?? 0) > 0);
     });
 
-    test(`${client.name}, ${model}: gets the call of a forced tool`, async () => {
-      const tools = [{ name: 'open_gate', arguments: '{"answer":"yes","sure":true}' }];
-      if (model === 'scripted') provider.behave({ kind: 'answer', tools });
-      const more = { tools: [TOOL], tool_choice: FORCED };
-      const { reply } = answered(await client.ask(use(model, more)));
-      assert.deepEqual(validateReply('CreateChatCompletionResponse', reply), []);
-      const { tool_calls: calls } = Object(reply).choices[0].message;
-      assert.equal(calls.length, 1);
-      assert.equal(calls[0].function.name, 'open_gate');
-      followsSchema(calls[0].function.arguments);
-    });
-
-    test(`${client.name}, ${model}: gets the call of a forced tool in pieces`, async () => {
-      const tools = [{ name: 'open_gate', arguments: '{"answer":"yes","sure":true}' }];
-      if (model === 'scripted') provider.behave({ kind: 'answer', tools });
-      const more = { tools: [TOOL], tool_choice: FORCED, stream: true };
-      const { calls } = joined(await client.ask(use(model, more)));
-      assert.equal(calls.name, 'open_gate');
-      followsSchema(calls.arguments);
-    });
+    for (const stream of [false, true])
+      test(`${client.name}, ${model}: gets the call of a forced tool${stream ? ' in pieces' : ''}`, async () => {
+        if (model === 'scripted') provider.behave({ kind: 'answer', tools: [call('open_gate')] });
+        const more = { tools: [tool('open_gate')], tool_choice: forced('open_gate'), stream };
+        const { said, receipt } = answered(await client.ask(use(model, more)));
+        assert.deepEqual(
+          said.calls.map(({ name }) => name),
+          ['open_gate'],
+        );
+        followsSchema(said.calls[0]?.arguments);
+        await closedWell(receipt);
+      });
 
     test(`${client.name}, ${model}: gets JSON that follows a schema`, async () => {
       const text = '{"answer":"no","sure":false}';
       if (model === 'scripted') provider.behave({ kind: 'answer', text });
       const format = { type: 'json_schema', json_schema: { name: 'verdict', strict: true, schema: SCHEMA } };
-      const { reply } = answered(await client.ask(use(model, { response_format: format })));
-      followsSchema(Object(reply).choices[0].message.content);
+      const { said } = answered(await client.ask(use(model, { response_format: format })));
+      followsSchema(said.text);
+      if (model === 'scripted') {
+        const sent = sentToProvider().response_format.json_schema;
+        assert.deepEqual([sent.name, sent.strict, sent.schema], ['verdict', true, SCHEMA]);
+      }
     });
   }
+
+  for (const stream of [false, true])
+    test(`${client.name}: gets parallel calls apart${stream ? ', streamed' : ''}`, async () => {
+      provider.behave({ kind: 'answer', tools: [call('open_gate'), call('close_gate')] });
+      const tools = [tool('open_gate'), tool('close_gate')];
+      const { said } = answered(await client.ask(use('scripted', { tools, stream })));
+      assert.deepEqual(
+        said.calls.map(({ id, name }) => [id, name]),
+        [
+          ['call_scripted_0', 'open_gate'],
+          ['call_scripted_1', 'close_gate'],
+        ],
+      );
+      for (const { arguments: given } of said.calls) followsSchema(given);
+    });
+
+  test(`${client.name}: hands the results of parallel calls back and gets the answer to them`, async () => {
+    provider.behave({ kind: 'answer', tools: [call('open_gate'), call('close_gate')] });
+    provider.behave({ kind: 'answer', text: 'both done' });
+    const tools = [tool('open_gate'), tool('close_gate')];
+    const { said, receipt } = answered(await client.ask({ ...use('scripted', { tools }), do: 'loop' }));
+    assert.deepEqual([said.text, said.finish], ['both done', 'stop']);
+    const results = sentToProvider().messages.slice(-2);
+    assert.deepEqual(
+      results.map((one: Record<string, unknown>) => [one['role'], one['tool_call_id'], one['content']]),
+      ['open_gate', 'close_gate'].map((name, i) => ['tool', `call_scripted_${i}`, toolResult(call(name))]),
+    );
+    await closedWell(receipt);
+  });
 }
 
-test('the engine with every place taken refuses the next, in both clients, and recovers', async () => {
+for (const client of clients.filter(({ name }) => !name.startsWith('LangChain')))
+  test(`${client.name}: tries again when the provider's limit says when`, async () => {
+    const limited = { kind: 'status', status: 429, headers: { 'retry-after-ms': '20' } } as const;
+    provider.behaveAlways(limited);
+    void provider.arrived(provider.requests.length + 1).then(() => provider.behaveAlways({ kind: 'answer' }));
+    const { said } = answered(await client.ask({ ...use('scripted'), retries: null }));
+    assert.equal(said.text, '関所を通る荷物');
+  });
+
+for (const model of ['scripted', 'tiny'])
+  test(`CompatCanary, ${model}: every probe of chat passes`, async () => {
+    if (model === 'scripted') provider.behave(...CANARY_ANSWERS);
+    const report = await scanWithCanary('chat', { url: site.url, model, key: site.adminKey });
+    const probes = [
+      'models.list',
+      'chat.basic',
+      'chat.streaming',
+      'chat.tool_call',
+      'chat.structured_output',
+    ];
+    assert.deepEqual(report, { exit: 0, probes: Object.fromEntries(probes.map((id) => [id, 'pass'])) });
+  });
+
+test('the engine with every place taken refuses the next, in every client, and recovers', async () => {
   const leaving = new AbortController();
   // An engine that stands still lets no place become free meanwhile.
   const engine = childPid(site.pid, 1);
@@ -151,7 +203,7 @@ test('the engine with every place taken refuses the next, in both clients, and r
   try {
     for (const client of clients) {
       const { error } = await client.ask(use('tiny'));
-      assert.deepEqual([error?.type, error?.status, error?.code], ['InternalServerError', 503, 'overloaded']);
+      assert.deepEqual([error?.status, error?.code], [503, 'overloaded']);
       assert.match(error?.retry['retry-after'] ?? '', /^\d+$/);
       const { text } = await site.call(`/v1/receipts/${error?.requestId}?wait=10`);
       const [leaves] = leavesOf(text);
@@ -182,40 +234,31 @@ async function modelsWithTiny(): Promise<string> {
 
 function use(model: string, more: Readonly<Record<string, unknown>> = {}): ClientCase {
   const messages = [{ role: 'user', content: '関所を通る荷物' }];
-  const common = { key: site.adminKey, url: `${site.url}/v1`, headers: {}, retries: 0, fill: 0 };
+  const common = { key: site.adminKey, url: site.url, below: '', headers: {}, retries: 0, fill: 0 };
   return { ...common, do: 'chat', arguments: { model, messages, seed: 7, ...more } };
 }
 
-function answered(result: ClientResult): { readonly reply: unknown; readonly receipt: string } {
+function tool(name: string): object {
+  return { type: 'function', function: { name, parameters: SCHEMA } };
+}
+
+function forced(name: string): object {
+  return { type: 'function', function: { name } };
+}
+
+function call(name: string): { name: string; arguments: string } {
+  return { name, arguments: '{"answer":"yes","sure":true}' };
+}
+
+// The body of the last request, as the provider got it.
+function sentToProvider() {
+  return Object(JSON.parse(provider.requests.at(-1)?.body.toString() ?? ''));
+}
+
+function answered(result: ClientResult): { readonly said: Said; readonly receipt: string } {
   assert.equal(result.error, undefined, JSON.stringify(result.error));
-  return { reply: result.reply, receipt: result.receipt ?? '' };
-}
-
-interface Joined {
-  readonly text: string;
-  readonly finish: string;
-  readonly usage: unknown;
-  readonly calls: { readonly name: string; readonly arguments: string };
-  readonly receipt: string;
-}
-
-/** A stream's pieces put together; each must be as described. */
-function joined(result: ClientResult): Joined {
-  const { receipt } = answered(result);
-  const whole = { text: '', finish: '', usage: null as unknown, calls: { name: '', arguments: '' } };
-  for (const chunk of result.chunks ?? []) {
-    assert.deepEqual(validateReply('CreateChatCompletionStreamResponse', chunk), []);
-    const { choices, usage } = Object(chunk);
-    whole.usage = usage ?? whole.usage;
-    const { delta = {}, finish_reason: finish } = choices[0] ?? {};
-    whole.text += delta.content ?? '';
-    whole.finish = finish ?? whole.finish;
-    for (const call of delta.tool_calls ?? []) {
-      whole.calls.name += call.function.name ?? '';
-      whole.calls.arguments += call.function.arguments ?? '';
-    }
-  }
-  return { ...whole, receipt };
+  assert.ok(result.said !== undefined);
+  return { said: result.said, receipt: result.receipt ?? '' };
 }
 
 function followsSchema(text: unknown): void {
@@ -230,9 +273,4 @@ async function closedWell(receipt: string): Promise<void> {
   const { text } = await site.call(`/v1/receipts/${receipt}?wait=10`);
   assert.equal(JSON.parse(text).state, 'closed');
   assert.equal(leavesOf(text).at(-1)?.outcome?.['status'], 'ok');
-}
-
-function idsOf(models: unknown): readonly unknown[] {
-  assert.ok(Array.isArray(models));
-  return models.map((model) => String(Object(model).id)).toSorted((a, b) => (a < b ? -1 : 1));
 }

@@ -21,7 +21,9 @@ import { verifyReceipt } from '../src/ledger/verify/index.ts';
 import { forEach, holdReceipt, LogMemory } from './support/crash.ts';
 import { askInTurn, chatOver, drive } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
-import { nodeClient, pythonClient, type OfficialClient } from './support/clients.ts';
+import type { Client } from './support/clients/client.ts';
+import { nodeClient } from './support/clients/node.ts';
+import { pythonClient } from './support/clients/python.ts';
 import { startProvider } from './support/provider.ts';
 import type { Provider } from './support/provider.ts';
 import { startSite } from './support/site.ts';
@@ -198,11 +200,12 @@ async function askUntilServed(site: Site): Promise<Exchange> {
 }
 
 // Left to retry as it likes, a client must not: the reply says that it would be in vain.
-async function refusesEvidence(t: TestContext, client: OfficialClient, site: Site): Promise<void> {
+async function refusesEvidence(t: TestContext, client: Client, site: Site): Promise<void> {
   t.after(() => client[Symbol.dispose]());
   const { error } = await client.ask({
     key: site.adminKey,
-    url: `${site.url}/v1`,
+    url: site.url,
+    below: '',
     do: 'chat',
     arguments: { model: 'chat', messages: [{ role: 'user', content: 'hello' }] },
     headers: {},

@@ -13,7 +13,6 @@ import {
 } from './sqlite-protocol.ts';
 
 type WriteRequest = Extract<WorkerRequest, { op: 'write' }>;
-type ScrubRequest = Extract<WorkerRequest, { op: 'scrub' }>;
 type BeginRequest = Extract<WorkerRequest, { op: 'begin' | 'commit' | 'rollback' }>;
 
 /**
@@ -26,7 +25,7 @@ class Desk {
   readonly #send: (message: WorkerReplies) => void;
   readonly #writer: SqliteEngine;
   readonly #reader: SqliteEngine;
-  #waiting: (WriteRequest | BeginRequest | ScrubRequest)[] = [];
+  #waiting: (WriteRequest | BeginRequest)[] = [];
   #replies: WorkerReply[] = [];
   #scheduled = false;
   #session: number | null = null;
@@ -55,8 +54,7 @@ class Desk {
     if (request.op === 'close') this.#close(request.id);
     else if (request.op === 'read')
       this.#answer(request.id, () => this.#reader.run(request.sql, request.values));
-    else if (request.op === 'begin' || request.op === 'scrub' || request.session === null)
-      this.#waiting.push(request);
+    else if (request.op === 'begin' || request.session === null) this.#waiting.push(request);
     else this.#inSession(request, request.session);
   }
 
@@ -108,12 +106,6 @@ class Desk {
       if (next !== undefined && next.op === 'begin') {
         this.#waiting.shift();
         this.#beginSession(next);
-      } else if (next !== undefined && next.op === 'scrub') {
-        this.#waiting.shift();
-        this.#answer(next.id, () => {
-          this.#writer.scrub();
-          return NO_RESULT;
-        });
       }
     }
     this.#flush();

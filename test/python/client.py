@@ -1,8 +1,8 @@
 """The openai client for Python, unchanged, driven line by line.
 
 Reads one case as a JSON object from each line of standard input and writes what became of it as one line of JSON.
-A case holds `key`, `url`, `do` (chat, models, model), `arguments`, `headers`, `retries` and `fill`, the length of a
-message to put into the request.
+A case holds `key`, `url` of the site, `below`, `do` (chat, loop, models, model), `arguments`, `headers`,
+`retries` and `fill`, the length of a message to put into the request.
 """
 
 import json
@@ -11,15 +11,11 @@ import sys
 import openai
 
 
-def run(case):
-    client = openai.OpenAI(
-        api_key=case["key"],
-        base_url=case["url"],
-        default_headers=case["headers"],
-        **({} if case["retries"] is None else {"max_retries": case["retries"]}),
-    )
-    with client:
-        return ACTIONS[case["do"]](client, case)
+def client_of(case):
+    options = {"api_key": case["key"], "default_headers": case["headers"]}
+    if case["retries"] is not None:
+        options["max_retries"] = case["retries"]
+    return openai.OpenAI(base_url=case["url"] + "/v1" + case["below"], **options)
 
 
 def chat(client, case):
@@ -27,8 +23,7 @@ def chat(client, case):
     if case["fill"] > 0:
         arguments["messages"] = [{"role": "user", "content": "x" * case["fill"]}]
     if not arguments.get("stream"):
-        reply = client.chat.completions.with_raw_response.create(**arguments)
-        return {"receipt": reply.headers.get("sekisho-receipt"), "reply": dumped(reply.parse())}
+        return plainly(client, arguments)
     opened = client.chat.completions.with_raw_response.create(**arguments)
     result = {"receipt": opened.headers.get("sekisho-receipt"), "chunks": []}
     try:
@@ -40,16 +35,36 @@ def chat(client, case):
     return result
 
 
+def plainly(client, arguments):
+    reply = client.chat.completions.with_raw_response.create(**arguments)
+    return {"receipt": reply.headers.get("sekisho-receipt"), "reply": dumped(reply.parse())}
+
+
+def loop(client, case):
+    arguments = dict(case["arguments"])
+    message = client.chat.completions.create(**arguments).choices[0].message
+    results = [
+        {
+            "role": "tool",
+            "tool_call_id": call.id,
+            "content": f"{call.function.name} was called with {call.function.arguments}",
+        }
+        for call in message.tool_calls
+    ]
+    arguments["messages"] = [*arguments["messages"], message, *results]
+    return plainly(client, arguments)
+
+
 def models(client, _):
-    return {"reply": [dumped(model) for model in client.models.list()]}
+    return {"models": [dumped(model) for model in client.models.list()]}
 
 
 def model(client, case):
-    return {"reply": dumped(client.models.retrieve(**case["arguments"]))}
+    return {"models": [dumped(client.models.retrieve(**case["arguments"]))]}
 
 
 STEERING = ("retry-after", "retry-after-ms", "x-should-retry")
-ACTIONS = {"chat": chat, "models": models, "model": model}
+ACTIONS = {"chat": chat, "loop": loop, "models": models, "model": model}
 
 
 def dumped(value):
@@ -72,8 +87,10 @@ def described(error):
 
 def main():
     for line in sys.stdin:
+        case = json.loads(line)
         try:
-            result = run(json.loads(line))
+            with client_of(case) as client:
+                result = ACTIONS[case["do"]](client, case)
         except openai.APIError as error:
             result = {"error": described(error)}
         print(json.dumps(result), flush=True)

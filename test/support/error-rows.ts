@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ClientCase, ClientError } from './clients.ts';
+import type { ClientCase, ClientError } from './clients/client.ts';
 import type { Behaviour } from './provider-behaviour.ts';
 
 /** One row of the table of errors, as a client of OpenAI's meets it. */
@@ -8,8 +8,10 @@ export interface Row {
   /** How the provider answers each request of this row. */
   readonly provider?: Behaviour;
   readonly asked?: Partial<ClientCase>;
+  /** Only clients that take the members of a request as they are can ask like this. */
+  readonly wire?: true;
   readonly status: number;
-  /** The class that both clients raise. */
+  /** The class that the openai clients raise. */
   readonly type: string;
   readonly code: string;
   readonly param?: string;
@@ -48,7 +50,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'a path that is not there',
-    asked: { url: '/v1/nothing' },
+    asked: { below: '/nothing' },
     status: 404,
     type: 'NotFoundError',
     code: 'not_found',
@@ -67,6 +69,7 @@ export const ROWS: readonly Row[] = [
   {
     name: 'an unknown model, looked up',
     asked: { do: 'model', arguments: { model: 'no-such' } },
+    wire: true,
     status: 404,
     type: 'NotFoundError',
     code: 'model_not_found',
@@ -76,6 +79,7 @@ export const ROWS: readonly Row[] = [
   {
     name: 'a malformed request',
     asked: { arguments: { model: 'chat', messages: [{ role: 'nobody', content: 'hello' }] } },
+    wire: true,
     status: 400,
     type: 'BadRequestError',
     code: 'invalid_request',
@@ -85,7 +89,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'a request nested deeper than 64',
-    asked: { arguments: { model: 'chat', messages: [{ role: 'user', content: nested(64) }] } },
+    asked: model('chat', { tools: [{ type: 'function', function: { name: 'f', parameters: nested(64) } }] }),
     status: 400,
     type: 'BadRequestError',
     code: 'invalid_request',
@@ -94,13 +98,32 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'an unsupported parameter',
-    asked: {
-      arguments: { model: 'chat', messages: [{ role: 'user', content: 'hello' }], web_search_options: {} },
-    },
+    asked: model('chat', { web_search_options: {} }),
+    wire: true,
     status: 400,
     type: 'BadRequestError',
     code: 'unsupported_parameter',
     param: 'web_search_options',
+    leaf: null,
+    dispatches: 0,
+  },
+  {
+    name: 'a request that the provider should keep',
+    asked: model('chat', { store: true }),
+    status: 400,
+    type: 'BadRequestError',
+    code: 'unsupported_parameter',
+    param: 'store',
+    leaf: null,
+    dispatches: 0,
+  },
+  {
+    name: 'a name that no model can have',
+    asked: model('m'.repeat(300)),
+    status: 400,
+    type: 'BadRequestError',
+    code: 'invalid_request',
+    param: 'model',
     leaf: null,
     dispatches: 0,
   },
@@ -258,10 +281,10 @@ function inner(body: unknown): Record<string, unknown> {
   return Object(Object(body)['innererror']);
 }
 
-function model(name: string): Partial<ClientCase> {
-  return { arguments: { model: name, messages: [{ role: 'user', content: 'hello' }] } };
+function model(name: string, more: Readonly<Record<string, unknown>> = {}): Partial<ClientCase> {
+  return { arguments: { model: name, messages: [{ role: 'user', content: 'hello' }], ...more } };
 }
 
 function nested(depth: number): unknown {
-  return depth === 0 ? [] : [nested(depth - 1)];
+  return depth === 0 ? {} : { not: nested(depth - 1) };
 }
