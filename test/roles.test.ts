@@ -17,6 +17,7 @@ let site: Site;
 /** A key for each role, holding it alone, all in one organisation. */
 const keys = new Map<string, SiteKey>();
 let colleague: SiteKey;
+let foreigner: SiteKey;
 let owner: SiteKey;
 const receipts = { own: '', foreign: '' };
 let entries = '';
@@ -35,7 +36,8 @@ before(async () => {
   colleague = await keyWith(site, ['caller']);
   owner = await keyWith(site, ['owner']);
   receipts.own = await receiptBy(colleague);
-  receipts.foreign = await receiptBy(await keyWith(site, ['caller'], await organisation(site, 'else')));
+  foreigner = await keyWith(site, ['caller'], await organisation(site, 'else'));
+  receipts.foreign = await receiptBy(foreigner);
   const { logs } = JSON.parse((await site.call('/ledger')).text) as { logs: { url: string }[] };
   entries = `${logs[0]?.url ?? ''}/tile/entries/000.p/1`;
 });
@@ -71,6 +73,9 @@ async function freshApproval(): Promise<string> {
   return (JSON.parse(reply.text) as { id: string }).id;
 }
 
+const erase = async (rid: string, key: SiteKey): Promise<Reply> =>
+  post('/api/v1/erasures', json({ rid, ground: 'appi-35' }))(key);
+
 const remove = async (at: string, key: SiteKey): Promise<Reply> =>
   site.call(at, { method: 'DELETE', headers: bearer(key) });
 
@@ -95,6 +100,8 @@ const ACTS: Readonly<Record<string, Act>> = {
   'give an approval that owners give': post('/api/v1/approvals', order),
   'list approvals': get(() => '/api/v1/approvals'),
   'take back an approval of owners': async (key) => remove(`/api/v1/approvals/${await freshApproval()}`, key),
+  'erase a request of the own organisation': async (key) => erase(await receiptBy(colleague), key),
+  'erase a request of another organisation': async (key) => erase(await receiptBy(foreigner), key),
 };
 
 for (const [act, statuses] of ROLE_TABLE)

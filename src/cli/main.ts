@@ -75,6 +75,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       })),
     summary: { ja: '用途の承認を扱う', en: 'manage approvals of purposes' },
   },
+  erase: {
+    load: async () =>
+      import('./erase.ts').then(({ eraseCommand, ERASE_HELP }) => ({ run: eraseCommand, help: ERASE_HELP })),
+    summary: { ja: '要求を消去する', en: 'erase a request' },
+  },
   org: {
     load: async () =>
       import('./org.ts').then(({ orgCommand, ORG_HELP }) => ({ run: orgCommand, help: ORG_HELP })),

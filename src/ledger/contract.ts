@@ -19,6 +19,7 @@ export const receiptSchema = z
     origin: z.string(),
     level: z.enum(['logged', 'witnessed', 'anchored']),
     state: z.enum(['open', 'closed']),
+    erased: z.literal(true).optional().describe('nothing opens its commitments any more'),
     checkpoint: z.string(),
     attempts: z.array(z.object({ decision: receiptEntry, outcome: receiptEntry.nullable() })),
     open: z

@@ -10,7 +10,7 @@ import { Maintenance } from './maintenance.ts';
 import type { LedgerOptions } from './options.ts';
 import { makeProof, makeReceipt } from './receipt.ts';
 import type { RoadIndex } from './road-index.ts';
-import { newRoadState, type RoadState } from './road-state.ts';
+import { isClosed, newRoadState, type RoadState } from './road-state.ts';
 import { fieldKey, OpenRoad, type RoadFile } from './roads.ts';
 import type { TiledLog } from './tiled-log.ts';
 import { Troubles } from './troubles.ts';
@@ -148,7 +148,24 @@ export class SiteLedger implements Ledger {
 
   async receipt(rid: string): Promise<Receipt | null> {
     const road = await this.#parts.index.find(rid);
-    return road === null ? null : makeReceipt(this.#evidence(), road);
+    if (road === null) return null;
+    const receipt = await makeReceipt(this.#evidence(), road);
+    const record = road.slot === null ? null : await this.#parts.roads.read(road.slot, rid);
+    return receipt !== null && record?.erased === true ? { ...receipt, erased: true } : receipt;
+  }
+
+  async erase(rid: string): Promise<void> {
+    const road = await this.#parts.index.find(rid);
+    if (road === null || road.slot === null || road.decisions.length === 0)
+      throw new Fault('missing', 'ledger.no_receipt', 'no receipt with this id');
+    if (!isClosed(road))
+      throw new Fault('conflict', 'ledger.road_open', 'the request has not ended; erase it afterwards');
+    try {
+      await this.#parts.roads.erase(road.slot, rid);
+    } catch (cause) {
+      const message = 'the request key could not be overwritten; ask again';
+      throw new Fault('unavailable', 'ledger.unavailable', message, { cause });
+    }
   }
 
   async opening(rid: string): Promise<Partial<Record<OpenedField, string>> | null> {

@@ -9,11 +9,12 @@ import { SLOT_BYTES, SlotFile } from './slots.ts';
 import type { CommittedField, RoadKeys, RoadOwner } from './types.ts';
 import { unwrapKey, wrapKey, WRAPPED_BYTES } from './wrap.ts';
 
-/** What a slot says of a road; `key` is the request key, null once erased. */
+/** What a slot says of a road; `key` is the request key, null once erased, and then nobody is the caller. */
 export interface RoadRecord {
   readonly rid: string;
   readonly owner: RoadOwner;
   readonly key: Buffer | null;
+  readonly erased: boolean;
 }
 
 /*
@@ -22,12 +23,15 @@ export interface RoadRecord {
  */
 const MAGIC = 'SKR1';
 const LIVE = 1;
+const ERASED = 2;
 const DAY_SLOT_AT = 8;
 const WRAPPED_AT = 12;
 const RID_AT = 72;
 const TENANT_AT = 104;
 const CALLER_AT = 168;
 const CRC_AT = SLOT_BYTES - 4;
+// A slot that was stored anew after a refusal lies this far behind the first at most.
+const NEAR_SLOTS = 4096;
 const RID = /^r_[0-9a-hjkmnp-tv-z]{26}$/;
 const OWNER_ID = /^[\x21-\x7e]{1,64}$/;
 
@@ -149,7 +153,21 @@ export class RoadFile implements AsyncDisposable {
     if (found === null || found.rid !== rid) return null;
     const day = found.live ? await this.#days.read(found.daySlot) : null;
     const key = day === null ? null : unwrapKey(found.wrapped, day, about(rid));
-    return { rid, owner: found.owner, key };
+    return { rid, owner: found.owner, key, erased: !found.live };
+  }
+
+  /**
+   * Overwrites the road's key, in each slot that ever held it; resolves once that is durable. What is left of a slot
+   * says that it was erased, the id and the organisation, so that the receipt keeps its readers.
+   */
+  async erase(slot: number, rid: string): Promise<void> {
+    const overwritten: Promise<void>[] = [];
+    for await (const { slot: at, bytes } of this.#slots.scan(Math.max(0, slot - NEAR_SLOTS))) {
+      if (at > slot + NEAR_SLOTS) break;
+      const found = decode(bytes);
+      if (found !== null && found.rid === rid) overwritten.push(this.#slots.overwrite(at, erased(found)));
+    }
+    await Promise.all(overwritten);
   }
 
   /** The road of every slot at or after `from`. */
@@ -180,10 +198,15 @@ interface Slot {
   readonly wrapped: Buffer;
 }
 
-function encode({ rid, owner, daySlot, wrapped }: Slot): Buffer {
+function erased({ rid, owner }: Slot): Buffer {
+  const nobody = { tenant: owner.tenant, caller: '' };
+  return encode({ rid, owner: nobody, daySlot: 0, wrapped: Buffer.alloc(WRAPPED_BYTES) }, ERASED);
+}
+
+function encode({ rid, owner, daySlot, wrapped }: Slot, state = LIVE): Buffer {
   const bytes = Buffer.alloc(SLOT_BYTES);
   bytes.write(MAGIC, 0, 'latin1');
-  bytes.set([LIVE, rid.length, owner.tenant.length, owner.caller.length], 4);
+  bytes.set([state, rid.length, owner.tenant.length, owner.caller.length], 4);
   bytes.writeUInt32LE(daySlot, DAY_SLOT_AT);
   bytes.set(wrapped, WRAPPED_AT);
   bytes.write(rid, RID_AT, 'latin1');

@@ -25,7 +25,7 @@ export function ledgerRoutes(ledger: Ledger): readonly BoundRoute[] {
       }
       const receipt = await ledger.receipt(id);
       if (receipt === null) throw noReceipt();
-      const open = mine ? await ledger.opening(id) : null;
+      const open = mine && receipt.erased !== true ? await ledger.opening(id) : null;
       return {
         json: open === null ? receipt : { ...receipt, open },
         headers: { 'cache-control': 'no-store' },

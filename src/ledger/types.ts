@@ -37,6 +37,8 @@ export interface Receipt {
   readonly origin: string;
   readonly level: 'logged';
   readonly state: 'open' | 'closed';
+  /** Nothing opens its commitments any more. */
+  readonly erased?: true;
   readonly checkpoint: string;
   readonly attempts: readonly { readonly decision: ReceiptEntry; readonly outcome: ReceiptEntry | null }[];
 }
@@ -90,6 +92,11 @@ export interface Ledger extends AsyncDisposable {
   receipt(rid: string): Promise<Receipt | null>;
   /** The keys that open the road's commitments, base64; a field that was never committed is left out. */
   opening(rid: string): Promise<Partial<Record<OpenedField, string>> | null>;
+  /**
+   * Overwrites the road's request key; resolves once that is durable. May be repeated. Its leaves and every proof stay.
+   * @throws Fault `ledger.no_receipt`, `ledger.road_open`
+   */
+  erase(rid: string): Promise<void>;
   /** `text/plain` C2SP tlog-proof of one leaf, or null. */
   proof(rid: string, choice: LeafChoice): Promise<string | null>;
   /** Resolves true when the road has closed, false after `ms`. */

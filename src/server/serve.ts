@@ -21,6 +21,7 @@ import { frontDoor } from './front-door.ts';
 import { listen, type Listening, type ListenTls } from './listen.ts';
 import { Metrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
+import { erasureRoutes } from './erasure/erasure.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { readiness } from './ready.ts';
 import { waitsForRestart } from './restart.ts';
@@ -186,6 +187,7 @@ function siteRoutes(
       policy: () => site.policy,
       approved: (question) => site.approvals.holds(question),
     }),
+    ...erasureRoutes(site.eraser),
     ...policyRoutes(site.governor),
     ...own,
   ];

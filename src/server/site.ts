@@ -20,6 +20,7 @@ import { anchorOutside, holdDataDirectory } from './data-place.ts';
 import { DiskSpace } from './disk-space.ts';
 import { startingBundle } from './governance.ts';
 import { DecisionBook } from './decisions/book.ts';
+import { Eraser, type EraseStep } from './erasure/erasure.ts';
 import { LocalModels } from './local-models.ts';
 import { modelSource } from './model-source.ts';
 import { Governor, type ApplyStep } from './governor.ts';
@@ -37,6 +38,7 @@ export interface Site extends AsyncDisposable {
   readonly approvals: Approvals;
   /** What decisions were made from, for those who ask later. */
   readonly decisions: DecisionBook;
+  readonly eraser: Eraser;
   readonly ledger: Ledger;
   readonly space: DiskSpace;
   /** The engine of the running bundle; asked anew whenever it is used, since an apply replaces it. */
@@ -60,6 +62,8 @@ export interface SiteOptions {
   readonly disk?: NonNullable<LedgerOptions['io']>;
   /** For tests that end the process in the middle of an apply; the program never sets it. */
   readonly applyStep?: (step: ApplyStep) => Promise<void>;
+  /** As `applyStep`, of an erasure. */
+  readonly eraseStep?: (step: EraseStep) => Promise<void>;
 }
 
 /**
@@ -83,6 +87,8 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const approvals = await openApprovals({ database, outbox, identity, world, log });
   const governor = opened.use(await openGovernor(options, { database, outbox, running }));
   const recovered = await closeUnfinished(ledger);
+  const eraseStep = options.eraseStep === undefined ? {} : { at: options.eraseStep };
+  const eraser = await Eraser.open({ database, outbox, ledger, decisions, world, log, ...eraseStep });
   const egress = opened.use(
     createEgress({
       resolvers: config.egress.resolvers.length === 0 ? null : config.egress.resolvers,
@@ -116,6 +122,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     identity,
     approvals,
     decisions,
+    eraser,
     ledger,
     space,
     get policy() {

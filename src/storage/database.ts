@@ -20,6 +20,8 @@ export interface Database extends AsyncDisposable {
   tables<T>(): Kysely<T>;
   /** Runs the room's migrations that have not run yet, in the order of their names (`001-what`). */
   migrate(room: string, migrations: Readonly<Record<string, Migration>>): Promise<void>;
+  /** Resolves once nothing that was deleted before stands in the database's files any more. */
+  scrub(): Promise<void>;
 }
 
 export interface DatabaseOptions {
@@ -49,6 +51,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     dialect: 'sqlite',
     tables: <T>() => new Kysely<T>({ dialect }),
     migrate: (room, migrations) => runMigrations(new Kysely({ dialect }), room, migrations),
+    scrub: async () => void (await link.request({ op: 'scrub' })),
     [Symbol.asyncDispose]: () => link.close(),
   };
 }

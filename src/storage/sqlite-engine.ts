@@ -39,6 +39,8 @@ export class SqliteEngine {
     if (access === 'write') {
       this.#database.exec('pragma journal_mode = wal');
       this.#database.exec('pragma synchronous = full');
+      // A deleted row's bytes would otherwise stay in the file until something else needs the room.
+      this.#database.exec('pragma secure_delete = on');
       this.#database.exec(`pragma journal_size_limit = ${WAL_KEPT_BYTES}`);
     }
     this.#database.setAuthorizer((action, first, second) => this.#authorize(action, first, second));
@@ -54,6 +56,17 @@ export class SqliteEngine {
       let statement = this.#controls.get(sql);
       if (statement === undefined) this.#controls.set(sql, (statement = this.#database.prepare(sql)));
       statement.run();
+    } finally {
+      this.#controlling = false;
+    }
+  }
+
+  /** Empties the write-ahead file, which holds pages as they were before a deletion. */
+  scrub(): void {
+    this.#controlling = true;
+    try {
+      const answer = this.#database.prepare('pragma wal_checkpoint(truncate)').get();
+      if (answer?.['busy'] !== 0) throw new Error('the write-ahead file is in use');
     } finally {
       this.#controlling = false;
     }
@@ -92,7 +105,7 @@ export class SqliteEngine {
       case constants.SQLITE_SAVEPOINT:
         return own ? constants.SQLITE_OK : constants.SQLITE_DENY;
       case constants.SQLITE_PRAGMA:
-        return second === null || TELLING_PRAGMAS.has(first ?? '')
+        return own || second === null || TELLING_PRAGMAS.has(first ?? '')
           ? constants.SQLITE_OK
           : constants.SQLITE_DENY;
       default:

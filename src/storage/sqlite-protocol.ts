@@ -18,6 +18,7 @@ export type WorkerRequest =
       readonly session: number | null;
     }
   | { readonly id: number; readonly op: 'begin' | 'commit' | 'rollback'; readonly session: number }
+  | { readonly id: number; readonly op: 'scrub' }
   | { readonly id: number; readonly op: 'close' };
 
 export interface StatementResult {

@@ -13,6 +13,7 @@ import {
 } from './sqlite-protocol.ts';
 
 type WriteRequest = Extract<WorkerRequest, { op: 'write' }>;
+type ScrubRequest = Extract<WorkerRequest, { op: 'scrub' }>;
 type BeginRequest = Extract<WorkerRequest, { op: 'begin' | 'commit' | 'rollback' }>;
 
 /**
@@ -25,7 +26,7 @@ class Desk {
   readonly #send: (message: WorkerReplies) => void;
   readonly #writer: SqliteEngine;
   readonly #reader: SqliteEngine;
-  #waiting: (WriteRequest | BeginRequest)[] = [];
+  #waiting: (WriteRequest | BeginRequest | ScrubRequest)[] = [];
   #replies: WorkerReply[] = [];
   #scheduled = false;
   #session: number | null = null;
@@ -54,7 +55,8 @@ class Desk {
     if (request.op === 'close') this.#close(request.id);
     else if (request.op === 'read')
       this.#answer(request.id, () => this.#reader.run(request.sql, request.values));
-    else if (request.op === 'begin' || request.session === null) this.#waiting.push(request);
+    else if (request.op === 'begin' || request.op === 'scrub' || request.session === null)
+      this.#waiting.push(request);
     else this.#inSession(request, request.session);
   }
 
@@ -106,6 +108,12 @@ class Desk {
       if (next !== undefined && next.op === 'begin') {
         this.#waiting.shift();
         this.#beginSession(next);
+      } else if (next !== undefined && next.op === 'scrub') {
+        this.#waiting.shift();
+        this.#answer(next.id, () => {
+          this.#writer.scrub();
+          return NO_RESULT;
+        });
       }
     }
     this.#flush();

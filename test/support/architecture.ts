@@ -39,7 +39,7 @@ const SELF_CONTAINED = 'src/ledger/verify/';
 /** Where each npm package may be imported; a package that is not here may not be imported at all. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: /^src\/egress\//,
-  kysely: /^src\/(?:storage\/|\w+\/(?:decisions\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/,
+  kysely: /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/,
   hono: /^src\/server\//,
   '@hono/node-server': /^src\/server\//,
   '@cedar-policy/cedar-wasm': /^src\/policy\//,
@@ -72,7 +72,8 @@ const HATCHES = new Set([
   'process.dlopen',
 ]);
 
-const SQL_FILES = /^src\/(?:storage\/|\w+\/(?:decisions\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/;
+const SQL_FILES =
+  /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/;
 /** Holds a database file open as a lock that dies with its process, however it dies; no data is in it. */
 const LOCK_FILE = 'src/ledger/lock.ts';
 const SQL_CALLS = new Set([

@@ -25,4 +25,6 @@ export const ROLE_TABLE: readonly (readonly [act: string, statuses: readonly num
   ['give an approval that owners give', [403, 403, 403, 403, 201, 403]],
   ['list approvals', [200, 200, 200, 200, 200, 200]],
   ['take back an approval of owners', [200, 403, 403, 403, 200, 404]],
+  ['erase a request of the own organisation', [200, 403, 403, 403, 200, 403]],
+  ['erase a request of another organisation', [200, 403, 403, 403, 404, 403]],
 ];

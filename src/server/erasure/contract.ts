@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import type { Route } from '../../core/route.ts';
+
+/**
+ * Why something was erased, as the leaf says it: no longer needed (APPI article 22), asked for by the person
+ * (article 35), owed under a contract, or ordered by a court or an authority.
+ */
+export const GROUNDS = ['appi-22', 'appi-35', 'contract', 'order'] as const;
+export type Ground = (typeof GROUNDS)[number];
+
+export const postErasure = {
+  method: 'POST',
+  path: '/api/v1/erasures',
+  auth: ['admin', 'owner'],
+  summary: 'Destroys what opens a request’s commitments, for good. An owner, for the own organisation only.',
+  query: z.strictObject({}),
+  body: z.strictObject({
+    rid: z.string().max(64).describe('the receipt id'),
+    ground: z.enum(GROUNDS),
+  }),
+  reply: z
+    .object({
+      id: z.string(),
+      rid: z.string(),
+      ground: z.enum(GROUNDS),
+      t: z.int(),
+      by: z.string().describe('the key that erased'),
+      leaf: z.int().nullable().describe('the index of its leaf'),
+    })
+    .meta({ id: 'Erasure' }),
+  produces: 'application/json',
+} as const satisfies Route;
