@@ -7,44 +7,37 @@ import type { Bundle } from '../src/policy/types.ts';
 import { unsignedText } from '../src/server/signed-bundle.ts';
 import {
   after,
-  applied,
+  ada,
+  ben,
+  cho,
   applyTo,
-  firstSigner,
+  codeOf,
   forgedText,
   rawSigned,
   runningOf,
   signatureLine,
   signedBy,
   signerNamed,
+  startTwoOfThree,
+  TWO_OF_THREE,
   vkeyOf,
 } from './support/bundles.ts';
-import { startProvider, type Provider } from './support/provider.ts';
-import { oneModel } from './support/road.ts';
-import { startSite, type Reply, type Site } from './support/site.ts';
+import type { Site } from './support/site.ts';
 
-const [ada, ben, cho] = [signerNamed('ada'), signerNamed('ben'), signerNamed('cho')];
 const stranger = signerNamed('stranger');
-const TWO_OF_THREE = { threshold: 2, keys: [ada, ben, cho].map(vkeyOf) };
 
-let provider: Provider;
+const held = new AsyncDisposableStack();
 let site: Site;
 let first: NoteSigner;
-/** What runs while the cases below are refused: version 2, two of three must sign. */
+/** What runs while the cases below are refused. */
 let running: Bundle;
 let versionOne: Bundle;
 
 before(async () => {
-  provider = await startProvider();
-  site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
-  first = firstSigner(site);
-  versionOne = await runningOf(site);
-  running = await applied(site, after(versionOne, { by: TWO_OF_THREE }), first);
+  ({ site, first, running, versionOne } = held.use(await startTwoOfThree()));
 });
 
-afterAll(async () => {
-  await site.stop();
-  await provider.close();
-});
+afterAll(async () => held.disposeAsync());
 
 interface Hostile {
   readonly what: string;
@@ -357,10 +350,6 @@ function tamperedSignature(): string {
   const text = good();
   const at = text.length - 20;
   return text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1);
-}
-
-function codeOf(reply: Reply): unknown {
-  return (JSON.parse(reply.text) as { code: unknown }).code;
 }
 
 for (const { what, code, text } of CASES)

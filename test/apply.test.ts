@@ -1,47 +1,39 @@
 import assert from 'node:assert/strict';
 import { after as afterAll, before, test } from 'node:test';
-import type { NoteSigner } from '../src/ledger/note.ts';
 import { emergencyBundle } from '../src/policy/emergency.ts';
 import type { Bundle, Drafts } from '../src/policy/types.ts';
 import { parseAny, unsignedText } from '../src/server/signed-bundle.ts';
 import {
   after,
-  applied,
+  ada,
+  ben,
+  cho,
   applyTo,
-  firstSigner,
+  codeOf,
   runningOf,
   signedBy,
   signerNamed,
+  startTwoOfThree,
+  TWO_OF_THREE,
   vkeyOf,
 } from './support/bundles.ts';
 import { allLeaves, until } from './support/observe.ts';
-import { startProvider, type Provider } from './support/provider.ts';
-import { chat, chatBody, oneModel } from './support/road.ts';
-import { startSite, type Reply, type Site } from './support/site.ts';
+import { chat, chatBody } from './support/road.ts';
+import type { Site } from './support/site.ts';
 
-const [ada, ben, cho] = [signerNamed('ada'), signerNamed('ben'), signerNamed('cho')];
 const stranger = signerNamed('stranger');
-const TWO_OF_THREE = { threshold: 2, keys: [ada, ben, cho].map(vkeyOf) };
 
-let provider: Provider;
+const held = new AsyncDisposableStack();
 let site: Site;
-let first: NoteSigner;
-/** What runs while the cases below are refused: version 2, two of three must sign. */
+/** What runs while the cases below are refused. */
 let running: Bundle;
 let versionOne: Bundle;
 
 before(async () => {
-  provider = await startProvider();
-  site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
-  first = firstSigner(site);
-  versionOne = await runningOf(site);
-  running = await applied(site, after(versionOne, { by: TWO_OF_THREE }), first);
+  ({ site, running, versionOne } = held.use(await startTwoOfThree()));
 });
 
-afterAll(async () => {
-  await site.stop();
-  await provider.close();
-});
+afterAll(async () => held.disposeAsync());
 
 const next = (): Bundle => after(running);
 const good = (): string => signedBy(next(), ada, ben);
@@ -114,10 +106,6 @@ test('history holds every version with its signers, and an old content runs agai
 /** The stop, built from the bundle that runs. */
 function stop(): Bundle {
   return emergencyBundle(running);
-}
-
-function codeOf(reply: Reply): unknown {
-  return (JSON.parse(reply.text) as { code: unknown }).code;
 }
 
 /** What version 1 allowed. */

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { runCli, type Ran } from './support/cli.ts';
 import { bearer, keyWith, type SiteKey } from './support/keys.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { chat, chatBody, leavesOf, oneModel, receiptOf, type Asked } from './support/road.ts';
 import { startSite, type Reply, type Site } from './support/site.ts';
-import { ROOT } from './support/source.ts';
 
 const PLANTED_SITE = fileURLToPath(new URL('./support/planted-site.ts', import.meta.url));
 const UNAPPROVED = `@id("c3-unapproved")
@@ -75,20 +73,9 @@ async function errorOf(asked: Asked): Promise<{ code: string; innererror: Record
   return error;
 }
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 async function sekisho(args: readonly string[], key: string, lang = 'en_US.UTF-8'): Promise<Ran> {
-  const env = { PATH: process.env['PATH'], LANG: lang, SEKISHO_URL: site.url, SEKISHO_KEY: key };
-  const child = spawn(process.execPath, [path.join(ROOT, 'src', 'cli', 'main.ts'), ...args], { env });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, out, err };
+  const env = { LANG: lang, SEKISHO_URL: site.url, SEKISHO_KEY: key };
+  return runCli(args, { cwd: site.root, env });
 }
 
 /** The leaves of the log that are no road's, by an auditor's way. */

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +7,7 @@ import { explainReply, whatIfReply } from '../src/server/decisions/contract.ts';
 import { parseAny, unsignedText } from '../src/server/signed-bundle.ts';
 import { buildBundle } from '../src/policy/bundle.ts';
 import type { Bundle } from '../src/policy/types.ts';
+import { runCli, type Ran } from './support/cli.ts';
 import { loopbackProvider } from './support/governance.ts';
 import { startProvider } from './support/provider.ts';
 import { chat, chatBody } from './support/road.ts';
@@ -195,22 +195,8 @@ test('the metrics say how many decisions were dropped', async () => {
   assert.match((await site.call('/metrics')).text, /^sekisho_decisions_dropped 0$/m);
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 async function sekisho(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [path.join(ROOT, 'src', 'cli', 'main.ts'), 'policy', ...args], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'], HOME: folder, LANG: 'en_US.UTF-8', ...env },
-  });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, out, err };
+  return runCli(['policy', ...args], { cwd: folder, env });
 }
 
 function remote(): Record<string, string> {

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
+import { runCli, type Ran } from '../../test/support/cli.ts';
 import { startProvider, type Provider } from '../../test/support/provider.ts';
 import { chat, chatBody, oneModel } from '../../test/support/road.ts';
 import { startSite, type Site } from '../../test/support/site.ts';
-import { ROOT } from '../../test/support/source.ts';
 
 let provider: Provider;
 let site: Site;
@@ -26,28 +25,9 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 async function sekisho(line: string): Promise<Ran> {
-  const child = spawn(process.execPath, [path.join(ROOT, 'src', 'cli', 'main.ts'), ...line.split(' ')], {
-    cwd: folder,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      LANG: 'en_US.UTF-8',
-      SEKISHO_URL: site.url,
-      SEKISHO_KEY: site.adminKey,
-    },
-  });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, out, err };
+  const env = { SEKISHO_URL: site.url, SEKISHO_KEY: site.adminKey };
+  return runCli(line.split(' '), { cwd: folder, env });
 }
 
 async function good(line: string): Promise<string> {

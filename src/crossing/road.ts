@@ -72,10 +72,6 @@ export class Road {
     return this.request.rid;
   }
 
-  get attempts(): number {
-    return this.#attempts;
-  }
-
   /** False once the bundle that allowed this road decides no more: then it takes no further attempt. */
   mayDecide(): boolean {
     return this.request.gate.decides(this.request.bundle);

@@ -1,4 +1,6 @@
+import { dirname } from 'node:path';
 import { rename, rm } from 'node:fs/promises';
+import { syncFolder } from '../core/durable.ts';
 import { Fault, toFault } from '../core/fault.ts';
 import { PUBLIC, parsePrefixes } from './address.ts';
 import { dial } from './connect.ts';
@@ -7,7 +9,7 @@ import { Exchange } from './exchange.ts';
 import { Lane } from './lane.ts';
 import { artifactTarget } from './network.ts';
 import type { ArtifactPlace } from './network.ts';
-import { openPart, syncParent } from './part.ts';
+import { openPart } from './part.ts';
 import type { Part } from './part.ts';
 import { garbage, interrupted, refusal, unreachable } from './refusal.ts';
 import type { ArtifactRequest, ArtifactResult, Observed } from './types.ts';
@@ -33,7 +35,7 @@ export async function fetchArtifact(request: ArtifactRequest, dialer: Dialer): P
     throw refusal('digest', `expected sha256 ${request.sha256}, found ${digest}`);
   }
   await rename(part.path, request.path);
-  await syncParent(request.path);
+  await syncFolder(dirname(request.path));
   return { bytes: part.size(), ...source };
 }
 

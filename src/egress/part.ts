@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { Fault } from '../core/fault.ts';
 
 /** A file that arrives in pieces, perhaps over several runs, with the digest of what it holds so far. */
@@ -53,12 +52,6 @@ export async function openPart(path: string): Promise<Part> {
       await file.close();
     },
   };
-}
-
-/** Makes a rename in this file's directory durable. */
-export async function syncParent(path: string): Promise<void> {
-  await using directory = await open(dirname(path), constants.O_RDONLY);
-  await directory.sync();
 }
 
 async function rehash(path: string, hash: Hash): Promise<number> {

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
+import { syncFolder } from '../core/durable.ts';
 import { Fault } from '../core/fault.ts';
 import { interrupted, invalidNetwork, refusal, unreachable } from './refusal.ts';
-import { syncParent } from './part.ts';
 
 /** One wheel to download; what arrives must have this digest. */
 export interface PipRequest {
@@ -45,7 +45,7 @@ export async function pipDownload(request: PipRequest): Promise<void> {
     if (digest !== request.sha256)
       throw refusal('digest', `expected sha256 ${request.sha256}, found ${digest}`);
     await rename(wheel, request.path);
-    await syncParent(request.path);
+    await syncFolder(dirname(request.path));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

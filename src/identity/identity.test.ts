@@ -268,8 +268,12 @@ test('organisations have their own keys, and names are unique in composed form',
   const { key, facts } = await identity.createKey(order);
   assert.deepEqual(facts.roles, ['owner', 'caller']);
   assert.equal(identity.authenticate(bearer(key.reveal()))?.tenant, bank.id);
-  assert.deepEqual(await identity.listKeys(bank.id), [facts]);
-  assert.equal((await identity.listKeys()).length, 2);
+  const listed = await identity.listKeys();
+  assert.deepEqual(
+    listed.filter(({ tenant }) => tenant === bank.id),
+    [facts],
+  );
+  assert.equal(listed.length, 2);
 });
 
 test('orders that make no sense are refused by name', async (t) => {

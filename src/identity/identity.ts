@@ -20,7 +20,7 @@ export interface Identity {
   /** The key itself is shown here and never again. @throws Fault `identity.invalid`, `identity.unknown_tenant` */
   createKey(order: KeyOrder): Promise<{ readonly key: Secret; readonly facts: KeyFacts }>;
   /** All keys, or those of one organisation. */
-  listKeys(tenant?: string): Promise<readonly KeyFacts[]>;
+  listKeys(): Promise<readonly KeyFacts[]>;
   /** Effective when it resolves. @throws Fault `identity.unknown_key`, `identity.last_admin` */
   revokeKey(id: string): Promise<KeyFacts>;
   /** @throws Fault `identity.invalid`, `identity.name_taken` */
@@ -102,9 +102,9 @@ class IdentityRoom implements Identity {
     return { key, facts: withoutHash(stored) };
   }
 
-  async listKeys(tenant?: string): Promise<readonly KeyFacts[]> {
+  async listKeys(): Promise<readonly KeyFacts[]> {
     const keys = await this.#store.keys();
-    return keys.filter((key) => tenant === undefined || key.tenant === tenant).map(withoutHash);
+    return keys.map(withoutHash);
   }
 
   async revokeKey(id: string): Promise<KeyFacts> {

@@ -7,7 +7,9 @@ import { buildBundle, bundleHash } from '../../src/policy/bundle.ts';
 import type { Bundle, Drafts, Signers } from '../../src/policy/types.ts';
 import { addSignature, parseAny, unsignedText } from '../../src/server/signed-bundle.ts';
 import { allLeaves } from './observe.ts';
-import type { Reply, Site } from './site.ts';
+import { startProvider } from './provider.ts';
+import { oneModel } from './road.ts';
+import { startSite, type Reply, type Site } from './site.ts';
 
 /** A signer that only tests know; the same letter gives the same key. */
 export function signerNamed(name: string): NoteSigner {
@@ -120,4 +122,32 @@ export function forgedText(bundle: Bundle, change: Readonly<Record<string, unkno
 
 function digestOf(part: unknown): string {
   return `sha256:${createHash('sha256').update(canonical(part)).digest('hex')}`;
+}
+
+/** A site whose running bundle is version 2, of which two of three signers must sign the next. */
+export interface TwoOfThree extends AsyncDisposable {
+  readonly site: Site;
+  readonly first: NoteSigner;
+  readonly versionOne: Bundle;
+  readonly running: Bundle;
+}
+
+export const [ada, ben, cho] = [signerNamed('ada'), signerNamed('ben'), signerNamed('cho')];
+export const TWO_OF_THREE: Signers = { threshold: 2, keys: [ada, ben, cho].map(vkeyOf) };
+
+export async function startTwoOfThree(): Promise<TwoOfThree> {
+  await using starting = new AsyncDisposableStack();
+  const provider = starting.use(await startProvider());
+  const site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
+  starting.defer(async () => void (await site.stop()));
+  const first = firstSigner(site);
+  const versionOne = await runningOf(site);
+  const running = await applied(site, after(versionOne, { by: TWO_OF_THREE }), first);
+  const held = starting.move();
+  const end = async (): Promise<void> => held.disposeAsync();
+  return { site, first, versionOne, running, [Symbol.asyncDispose]: end };
+}
+
+export function codeOf(reply: Reply): unknown {
+  return (JSON.parse(reply.text) as { code: unknown }).code;
 }

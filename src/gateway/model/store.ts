@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { syncFolder } from '../../core/durable.ts';
 import { Fault } from '../../core/fault.ts';
 import { billOfMaterials } from './materials.ts';
 
@@ -96,15 +97,16 @@ export class ModelStore {
     const building = `${folder}.new`;
     await rm(building, { recursive: true, force: true });
     await mkdir(building, { recursive: true });
-    await sync(finished);
+    await using bytes = await open(finished);
+    await bytes.sync();
     await chmod(finished, READ_ONLY);
     await rename(finished, join(building, facts.file));
     await writeSynced(join(building, FACTS_FILE), facts);
     await writeSynced(join(building, MATERIALS_FILE), billOfMaterials(facts));
-    await sync(building);
+    await syncFolder(building);
     await rm(folder, { recursive: true, force: true });
     await rename(building, folder);
-    await sync(this.dir);
+    await syncFolder(this.dir);
     return { ...facts, path: join(folder, facts.file) };
   }
 
@@ -147,21 +149,7 @@ function factsOf(bytes: Buffer): ModelFacts | null {
 }
 
 async function writeSynced(path: string, value: object): Promise<void> {
-  const file = await open(path, 'wx');
-  try {
-    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-// A file's bytes, or the names in a directory.
-async function sync(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await using file = await open(path, 'wx');
+  await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+  await file.sync();
 }
