@@ -2,42 +2,25 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { loopbackProvider } from './support/governance.ts';
 import { validateReply } from './support/openai-schema.ts';
+import {
+  BROKEN_STREAM,
+  FAULT_ROWS,
+  GARBAGE,
+  HEADLESS_GARBAGE,
+  NONE_ANSWERED,
+  type Ending,
+} from './support/fault-rows.ts';
 import type { Behaviour, Misbehaviour } from './support/provider-behaviour.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { chat, chatBody, leavesOf, receiptOf, verified, type Asked } from './support/road.ts';
 import { residentBytes, until } from './support/observe.ts';
 import { freePort, ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
 
-/** What the client gets and what the last outcome says. */
-interface Ending {
-  /** The reply's status; 200 for a stream that breaks after it began. */
-  readonly status: number;
-  readonly code: string;
-  readonly outcome: readonly [status: string, code: string, http: number | null];
-}
-
 const SECONDS = 1000;
 const MEBIBYTE = 1024 * 1024;
 const TIMEOUT = 2;
 /** The timeout, the coarse timers that keep it, and a busy machine. */
 const BOUND = (TIMEOUT + 4) * SECONDS;
-
-const GARBAGE: Ending = {
-  status: 502,
-  code: 'provider_error',
-  outcome: ['provider-error', 'provider_error', 200],
-};
-const HEADLESS_GARBAGE: Ending = { ...GARBAGE, outcome: ['provider-error', 'provider_error', null] };
-const NONE_ANSWERED: Ending = {
-  status: 503,
-  code: 'no_eligible_endpoint',
-  outcome: ['interrupted', 'no_eligible_endpoint', null],
-};
-const BROKEN_STREAM: Ending = {
-  status: 200,
-  code: 'upstream_interrupted',
-  outcome: ['interrupted', 'upstream_interrupted', 200],
-};
 
 const ENDINGS: Readonly<Record<Misbehaviour, { readonly plain: Ending; readonly streamed: Ending | null }>> =
   {
@@ -63,25 +46,6 @@ const ENDINGS: Readonly<Record<Misbehaviour, { readonly plain: Ending; readonly 
     'close-before-head': { plain: NONE_ANSWERED, streamed: NONE_ANSWERED },
     'not-http': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
   };
-
-const STATUSES: readonly (readonly [Extract<Behaviour, { kind: 'status' }>, Ending])[] = [
-  [
-    { kind: 'status', status: 307, headers: { location: 'http://127.0.0.1:9/' } },
-    { status: 502, code: 'egress_denied', outcome: ['refused', 'redirect', null] },
-  ],
-  [
-    { kind: 'status', status: 400, body: '{"error":{"message":"CNRY"}}' },
-    { status: 400, code: 'provider_error', outcome: ['provider-error', 'provider_error', 400] },
-  ],
-  [
-    { kind: 'status', status: 500, body: 'CNRY' },
-    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 500] },
-  ],
-  [
-    { kind: 'status', status: 204 },
-    { status: 502, code: 'provider_error', outcome: ['provider-error', 'provider_error', 204] },
-  ],
-];
 
 /** Pieces of what the misbehaving provider says. */
 const ITS_WORDS = /CNRY|scripted status|maintenance|this is not JSON|\[\[\[|ESMTP|"world"/;
@@ -128,6 +92,15 @@ before(async () => {
 
 after(async () => held.disposeAsync());
 
+test('an answer without end costs a bounded amount of memory', async () => {
+  for (let i = 0; i < 3; i++) {
+    home.behave({ kind: 'endless' });
+    assert.equal((await chat(site, chatBody('hello'))).status, 502);
+  }
+  const peak = residentBytes(site.pid, 'peak') - resident;
+  assert.ok(peak < 192 * MEBIBYTE, `${Math.round(peak / MEBIBYTE)} MiB`);
+});
+
 for (const [kind, { plain, streamed }] of entries(ENDINGS)) {
   test(`${kind} in place of a plain answer gives ${plain.code}`, async () =>
     meets({ kind }, { stream: false, ending: plain }));
@@ -136,10 +109,12 @@ for (const [kind, { plain, streamed }] of entries(ENDINGS)) {
       meets({ kind }, { stream: true, ending: streamed }));
 }
 
-for (const [behaviour, ending] of STATUSES)
-  for (const stream of [false, true])
-    test(`status ${behaviour.status}, asked ${stream ? 'for a stream' : 'plainly'}, gives ${ending.code}`, async () =>
-      meets(behaviour, { stream, ending }));
+for (const { name, provider, plain, streamed } of FAULT_ROWS) {
+  test(`${name}: asked plainly, ${plain.code ?? 'a good answer'}`, async () =>
+    meets(provider, { stream: false, ending: plain }));
+  test(`${name}: asked for a stream, ${streamed.code ?? 'a good answer'}`, async () =>
+    meets(provider, { stream: true, ending: streamed }));
+}
 
 async function meets(
   behaviour: Behaviour,
@@ -150,10 +125,13 @@ async function meets(
   const asked = await chat(site, chatBody('one two three four', { stream }));
   assert.ok(performance.now() - begun < BOUND, 'the time is bounded');
   assert.equal(asked.status, ending.status, asked.text);
-  const error = errorOf(asked, ending.status === 200);
-  assert.equal(error.code, ending.code, asked.text);
+  assert.equal(asked.broken, false);
+  if (ending.code !== null) {
+    assert.equal(errorOf(asked, ending.status === 200).code, ending.code, asked.text);
+    assert.doesNotMatch(asked.text, /\[DONE\]/);
+  } else if (stream)
+    assert.ok(asked.text.endsWith('data: [DONE]\n\n') || asked.text.endsWith('[DONE]\r\n\r\n'));
   assert.doesNotMatch(asked.text, ITS_WORDS);
-  assert.doesNotMatch(asked.text, /\[DONE\]/);
   assert.equal(asked.headers.get('sekisho-endpoint'), 'home/m');
   const [leaves] = leavesOf(await receiptOf(site, asked));
   const { status, code, http, attempts } = leaves?.outcome ?? {};
@@ -165,7 +143,6 @@ async function meets(
 
 /** The error of a plain reply, or the event that ends a stream in place of its normal end. */
 function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
-  assert.equal(asked.broken, false);
   const last = inStream
     ? asked.text
         .trimEnd()
@@ -177,15 +154,6 @@ function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
   assert.deepEqual(validateReply('ErrorResponse', parsed), []);
   return Object(Object(parsed)['error']);
 }
-
-test('an answer without end costs a bounded amount of memory', async () => {
-  for (let i = 0; i < 3; i++) {
-    home.behave({ kind: 'endless' });
-    assert.equal((await chat(site, chatBody('hello'))).status, 502);
-  }
-  const peak = residentBytes(site.pid, 'peak') - resident;
-  assert.ok(peak < 192 * MEBIBYTE, `${Math.round(peak / MEBIBYTE)} MiB`);
-});
 
 test('a closed endpoint is followed by the next, each with its own decision', async () => {
   const asked = await chat(site, chatBody('hello').replace('"chat"', '"pair"'));

@@ -5,6 +5,9 @@ import type { Lane } from './lane.ts';
 import { garbage, interrupted, refusal, silent, unreachable } from './refusal.ts';
 import type { EgressCall, EgressHandler, EgressRequest, Observed } from './types.ts';
 
+/** Interim answers (RFC 9110 section 15.2) to one request. */
+const MAX_INTERIM = 16;
+
 /** Who lends lanes to an exchange. */
 export interface LaneOwner {
   /** The lane carried its exchange to a clean end. */
@@ -33,6 +36,7 @@ export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
   #connecting: AbortController | null = null;
   #lane: Lane | null = null;
   #controller: Dispatcher.DispatchController | null = null;
+  #interims = 0;
   #silent = false;
   #over = false;
 
@@ -99,7 +103,8 @@ export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: HeadersIn): void {
     // RFC 9110 section 15.2: an interim answer announces another.
-    if (status < 200 || this.#over) return;
+    if (this.#over) return;
+    if (status < 200) return this.#interim();
     if (status >= 300 && status < 400 && this.#options.redirects === 'refuse')
       return this.fail(refusal('redirect', `the far side answered ${status}`));
     const flat = flatHeaders(headers);
@@ -107,6 +112,12 @@ export class Exchange implements EgressCall, Dispatcher.DispatchHandler {
     if (trouble !== null) return this.fail(garbage(trouble));
     if (this.#lane !== null && flat['connection']?.toLowerCase().includes('close')) this.#lane.last = true;
     this.#options.handler.onHead(status, flat);
+  }
+
+  // Each one starts the time anew in which an answer must come.
+  #interim(): void {
+    this.#interims += 1;
+    if (this.#interims > MAX_INTERIM) this.fail(garbage('interim answers without end'));
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -161,13 +172,18 @@ function unreachableFault(error: Error): Fault {
 function exchangeFault(error: Error): Fault {
   if (error instanceof Fault)
     return error.code === 'egress.unreachable' ? interrupted('the connection closed', error) : error;
+  const code = 'code' in error ? error.code : undefined;
+  // A chunked body that ended before its last chunk.
+  if (/\(Invalid EOF state\)/.test(error.message)) return interrupted('the connection closed', error);
   if (error.name === 'HTTPParserError') return garbage('the answer is not HTTP/1.1', error);
-  switch ('code' in error ? error.code : undefined) {
+  switch (code) {
     case undefined:
       return toFault(error, 'egress.handler_failed');
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
       return silent('the far side fell silent', error);
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+      return garbage('the answer has another length than it says', error);
     case 'UND_ERR_HEADERS_OVERFLOW':
       return garbage('the head of the answer is too long', error);
     default:

@@ -1,5 +1,7 @@
 // Runs a site as `sekisho up` does, with a part of the machine replaced by one that fails: argument --plant names it.
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { DAY, HOUR } from '../../src/core/duration.ts';
 import { readEnv } from '../../src/core/env.ts';
 import { jsonLog } from '../../src/core/log.ts';
@@ -19,6 +21,7 @@ const { values } = parseArgs({
   args: process.argv.slice(3),
   options: { config: { type: 'string' }, data: { type: 'string' }, port: { type: 'string' } },
 });
+if (plant === 'heap') tellHeap();
 const env = readEnv();
 const start = resolveConfig(env, { ...values, port: Number(values.port) });
 const world = plant === 'clock' ? shiftedWorld(-HOUR) : plant === 'ahead' ? shiftedWorld(DAY) : systemWorld();
@@ -35,6 +38,20 @@ await using site = await openSite({
 await using serving = await serve(site);
 process.stdout.write(`ready ${serving.url}\n`);
 await new Promise<void>((resolve) => process.on('SIGTERM', () => resolve()));
+
+/** SIGUSR2 collects what nobody holds any more and says how much is left, and what the loop still waits for. */
+function tellHeap(): void {
+  setFlagsFromString('--expose-gc');
+  // A context made after the flag was set has the function.
+  const collect = runInNewContext('gc') as () => void;
+  process.on('SIGUSR2', () => {
+    collect();
+    const { heapUsed, external } = process.memoryUsage();
+    process.stderr.write(
+      `heap ${heapUsed + external} resources ${process.getActiveResourcesInfo().length}\n`,
+    );
+  });
+}
 
 /** A disk that says "durable" when `sync` resolves. */
 function hastyDisk(sync: (file: DiskFile) => Promise<void>): Disk {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { chatReply, chatStream, MODELS, readAsked } from './provider-wire.ts';
 import type { Answer, Asked } from './provider-wire.ts';
@@ -15,7 +16,19 @@ export type Behaviour =
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
     }
+  /** Bytes of the test's own on the connection. */
+  | { readonly kind: 'raw'; readonly send: (wire: Wire) => void }
   | { readonly kind: Misbehaviour };
+
+/** A connection that waits for an answer, and what a good one would say. */
+export interface Wire {
+  readonly socket: Socket;
+  readonly stream: boolean;
+  /** A whole completion. */
+  readonly whole: string;
+  /** The events of a stream, the last one being its end. */
+  readonly events: readonly string[];
+}
 
 export type Misbehaviour =
   /** 200 and `application/json`, but no JSON. */
@@ -70,6 +83,7 @@ export function behaveAs(behaviour: Behaviour, { path, body, response }: Exchang
   }
   const asked = readAsked(body);
   if (behaviour.kind === 'answer') answer(path, asked, behaviour, response);
+  else if (behaviour.kind === 'raw') raw(asked, behaviour.send, response);
   else if (behaviour.kind === 'drip') drip(asked, behaviour, response);
   else MISBEHAVIOURS[behaviour.kind](asked, response);
 }
@@ -82,6 +96,14 @@ function answer(path: string, asked: Asked, wanted: Answer, response: ServerResp
     for (const event of chatStream(asked, wanted)) response.write(event);
     response.end();
   } else sendJson(response, JSON.stringify(chatReply(asked, wanted)));
+}
+
+function raw(asked: Asked, send: (wire: Wire) => void, { socket }: ServerResponse): void {
+  if (socket === null) return;
+  // The server would keep its half while no answer of its own has ended.
+  socket.once('end', () => socket.destroy());
+  const [whole, events] = [JSON.stringify(chatReply(asked)), chatStream(asked)];
+  send({ socket, stream: asked.stream, whole, events });
 }
 
 function drip(asked: Asked, wanted: Answer & { readonly everyMs: number }, response: ServerResponse): void {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isRecord } from '../json-body.ts';
 import { garbage, refusedByProvider, transportFailure } from './outcome.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
@@ -52,6 +53,8 @@ function isJson(type: string | undefined): boolean {
 }
 
 function isCompletion(body: Buffer): boolean {
+  // RFC 8259 section 8.1
+  if (!isUtf8(body)) return false;
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
     return isRecord(value) && value['object'] === 'chat.completion' && Array.isArray(value['choices']);

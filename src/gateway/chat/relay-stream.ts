@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isRecord } from '../json-body.ts';
 import { EventSplitter, type StreamEvent } from '../../core/sse.ts';
 import { garbage, refusedByProvider, transportFailure, type Failure } from './outcome.ts';
@@ -75,7 +76,7 @@ class StreamRelay implements Relay {
     let ending: Relayed | null = null;
     for (const { bytes, data } of events) {
       if (data === DONE && answered) ending = { kind: 'streamed', http: this.#http ?? 0, terminal: bytes };
-      else if (data !== null && !isChunk(data)) ending = this.#garbled();
+      else if (data !== null && !(isUtf8(bytes) && isChunk(data))) ending = this.#garbled();
       if (ending !== null) break;
       answered ||= data !== null;
       if (answered) good.push(bytes);
