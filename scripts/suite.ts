@@ -40,7 +40,10 @@ export async function runSuite(
   });
   for await (const event of events) {
     // The runner's own type names fewer members than the events of another process carry.
-    tally.take(event as TestEvent);
+    const taken = event as TestEvent;
+    tally.take(taken);
+    // What runs for an hour tells how far it is.
+    if (options.long && taken.type === 'test:stderr') options.print(String(taken.data.message).trimEnd());
   }
   tally.finish();
   return tally;

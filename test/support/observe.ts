@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { tilePath } from '../../src/ledger/tile-path.ts';
 import type { Site } from './site.ts';
 
 const KIBIBYTE = 1024;
@@ -30,20 +31,25 @@ export async function until(
 
 /** Every leaf of the site's log that its checkpoint covers, parsed, oldest first. */
 export async function allLeaves(site: Site): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const leaves: Readonly<Record<string, unknown>>[] = [];
+  for await (const leaf of eachLeaf(site)) leaves.push(leaf);
+  return leaves;
+}
+
+/** The same one bundle at a time, for a log that is larger than memory. */
+export async function* eachLeaf(site: Site): AsyncGenerator<Readonly<Record<string, unknown>>> {
   const { logs } = JSON.parse((await site.call('/ledger')).text) as { logs: { url: string }[] };
   const base = logs[0]?.url ?? '';
   const size = Number((await site.call(`${base}/checkpoint`)).text.split('\n')[1]);
-  const leaves: Record<string, unknown>[] = [];
   for (let first = 0; first < size; first += BUNDLE) {
     const width = Math.min(BUNDLE, size - first);
-    const tile = `${String(first / BUNDLE).padStart(3, '0')}${width === BUNDLE ? '' : `.p/${width}`}`;
-    const reply = await fetch(new URL(`${base}/tile/entries/${tile}`, site.url), {
+    const tile = tilePath({ level: 'entries', number: first / BUNDLE, width });
+    const reply = await fetch(new URL(`${base}/${tile}`, site.url), {
       headers: { authorization: `Bearer ${site.adminKey}` },
     });
     assert.equal(reply.status, 200);
-    leaves.push(...entriesOf(Buffer.from(await reply.arrayBuffer())));
+    yield* entriesOf(Buffer.from(await reply.arrayBuffer()));
   }
-  return leaves;
 }
 
 // C2SP tlog-tiles: each entry after its length in two bytes, big-endian.
