@@ -10,7 +10,7 @@ import { logKey } from './support/road.ts';
 import { ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
 import { CONCURRENCY, openFiles, soak, startSoakProvider, type Soak } from './support/soak.ts';
 
-/** @note `SOAK_REQUESTS=100000 npm run test:long -- soak` is a shorter one. */
+/** @note `SOAK_REQUESTS=100000 npm run test:long -- soak` is a shorter one; below that memory has not settled. */
 const REQUESTS = Number(process.env['SOAK_REQUESTS'] ?? 1_000_000);
 const SAMPLES = 100;
 const MEBIBYTE = 2 ** 20;
