@@ -118,9 +118,7 @@ async function writeDurably(dir: string, name: string, bytes: Buffer): Promise<v
     await rename(temporary, join(dir, name));
     await syncFolder(dir);
   } catch (cause) {
-    throw new Fault('unavailable', 'policy.storage', `the bundle could not be written under ${dir}`, {
-      cause,
-    });
+    throw unwritable(dir, cause);
   }
 }
 

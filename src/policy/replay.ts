@@ -104,10 +104,13 @@ export function replay(replayer: Replayer, facts: DecisionFacts, now: number): R
   const labelled = engine.label(facts.model, facts.asked);
   if (labelled === null) return refused('unknown-model');
   if (labelled.kind === 'downgrade') return refused('label-downgrade');
-  const { purpose, approved } = facts;
+  const { purpose } = facts;
   if (facts.unlisted || (purpose !== null && !engine.purposeListed(purpose)))
     return refused('unknown-purpose');
-  if (purpose !== null && !approved && engine.approval(purpose) !== null) return refused('approval-required');
+  const needsApproval = purpose !== null && engine.approval(purpose) !== null;
+  if (needsApproval && !facts.approved) return refused('approval-required');
+  // As of a request: a bundle that asks for no approval does not look whether there is one.
+  const approved = needsApproval;
   const input = {
     caller: { id: REPLAYED_CALLER, tenant: facts.tenant, roles: facts.roles },
     action: 'infer',

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { ask, AT, sampleEngine, type Variation } from '../../test/support/policy.ts';
 import { factsOf, replay, replayer, type DecisionFacts, type MadeDecision } from './replay.ts';
-import type { EndpointDecision } from './types.ts';
+import type { EndpointDecision, ListedPurpose } from './types.ts';
 import { whatIf, type CountedFacts } from './what-if.ts';
 
 const made: MadeDecision = {
@@ -103,6 +103,24 @@ test('what is refused before any rule: a model, a purpose, an approval', () => {
   assert.deepEqual(rules({ purpose: 'care' }), ['approval-required']);
   assert.deepEqual(rules({ purpose: 'care', approved: true }), ['default/within-accepts']);
   assert.deepEqual(rules({ purpose: 'listed' }), ['default/within-accepts']);
+});
+
+test('a bundle that no longer asks for an approval does not find one either', () => {
+  const policies = {
+    unapproved: `@reason_ja("承認")@reason_en("approval")
+      forbid (principal is Caller, action == Action::"infer", resource is Endpoint)
+      unless { context.approved };`,
+  };
+  const facts = factsWith({ purpose: 'care', approved: true });
+  const asking = {
+    id: 'care',
+    title: { ja: '介護', en: 'care' },
+    approval: { role: 'owner', hours: 1 },
+  } as const;
+  const under = (purposes: readonly ListedPurpose[]): readonly string[] =>
+    replay(replayer(sampleEngine({ policies, purposes }), new Map()), facts, AT).rules;
+  assert.deepEqual(under([asking]), ['default/within-accepts']);
+  assert.deepEqual(under(['care']), ['unapproved']);
 });
 
 test('a rule that names a single key is told, for facts do not hold the key', () => {

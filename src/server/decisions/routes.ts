@@ -155,7 +155,7 @@ async function answerExplain(
   const now = world.clock.now();
   const terms = purpose === null ? null : engine.approval(purpose);
   const given = purpose !== null && terms !== null && holds({ caller, purpose, terms, now });
-  const approved = recorded === null ? given : facts.approved;
+  const approved = recorded === null ? given : terms !== null && facts.approved;
   const labelled = engine.label(model, asked);
   if (labelled === null)
     throw new Fault('missing', 'policy.unknown_model', 'the running bundle has no such model');
