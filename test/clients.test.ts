@@ -1,27 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { systemWorld } from '../src/core/world.ts';
-import { importModel } from '../src/gateway/model/import.ts';
-import { ModelStore } from '../src/gateway/model/store.ts';
 import { allClients } from './support/clients/all.ts';
 import { toolResult } from './support/clients/client.ts';
 import type { ClientCase, ClientResult, Said } from './support/clients/client.ts';
 import { scanWithCanary } from './support/compat-canary.ts';
-import { loopbackProvider } from './support/governance.ts';
 import { until } from './support/observe.ts';
-import { startProvider, type Provider } from './support/provider.ts';
+import type { Provider } from './support/provider.ts';
 import type { Behaviour } from './support/provider-behaviour.ts';
 import { childPid } from './support/process.ts';
 import { chatBody, leavesOf } from './support/road.ts';
-import { startSite, type Site } from './support/site.ts';
-import { writeTinyGguf } from './support/tiny-gguf.ts';
+import type { Site } from './support/site.ts';
+import { siteWithTwoModels } from './support/two-models.ts';
 
 /** Requests that the engine works on or lets wait; one more is too many. */
 const ENGINE_PLACES = 18;
-const MODEL_READY_MS = 60_000;
 const ANSWERS = ['yes', 'no', 'perhaps'];
 const SCHEMA = {
   type: 'object',
@@ -45,27 +37,7 @@ let provider: Provider;
 let site: Site;
 
 before(async () => {
-  provider = held.use(await startProvider());
-  const models = await modelsWithTiny();
-  site = await startSite({
-    models,
-    governance: {
-      providers: [
-        loopbackProvider({ id: 'home', url: provider.url, models: { m: 'c3' } }),
-        { id: 'local', kind: 'llama', models: { tiny: { accepts: 'c3' } } },
-      ],
-      models: {
-        scripted: { from: [{ endpoint: 'home/m', weight: 1 }] },
-        tiny: { from: [{ endpoint: 'local/tiny', weight: 1 }] },
-      },
-    },
-  });
-  held.defer(async () => void (await site.stop()));
-  const ready = async (): Promise<boolean> => {
-    const { checks } = JSON.parse((await site.call('/readyz')).text) as { checks: Record<string, string>[] };
-    return checks.some(({ name, state }) => name === 'model tiny' && state === 'ok');
-  };
-  await until(ready, 'the local model is ready', MODEL_READY_MS);
+  ({ site, provider } = await siteWithTwoModels(held));
 });
 
 after(async () => held.disposeAsync());
@@ -221,16 +193,6 @@ test('the engine with every place taken refuses the next, in every client, and r
     'it answers again',
   );
 });
-
-async function modelsWithTiny(): Promise<string> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'sekisho-clients-'));
-  held.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const file = await writeTinyGguf(path.join(folder, 'tiny.gguf'));
-  const models = path.join(folder, 'models');
-  const facts = { name: 'tiny', licence: null, world: systemWorld(), record: async () => {} };
-  await importModel(file, { ...facts, store: new ModelStore(models) });
-  return models;
-}
 
 function use(model: string, more: Readonly<Record<string, unknown>> = {}): ClientCase {
   const messages = [{ role: 'user', content: '関所を通る荷物' }];
