@@ -1,6 +1,7 @@
 import { silentLog } from '../src/core/log.ts';
 import { systemWorld } from '../src/core/world.ts';
 import { prepareOpenAiChat } from '../src/gateway/adapter/openai.ts';
+import { readCompletion } from '../src/gateway/chat/completions.ts';
 import { plainRelay } from '../src/gateway/chat/relay-plain.ts';
 import { parseChat } from '../src/gateway/chat/request.ts';
 import { createEgress } from '../src/egress/egress.ts';
@@ -61,23 +62,26 @@ function admit(): boolean {
 
 function relay(answer: Buffer): void {
   const nothing = (): void => {};
-  const { handler } = plainRelay({
-    endpoint: 'near/fast',
-    reply: {
-      begun: () => false,
-      head: nothing,
-      write: () => true,
-      end: nothing,
-      onDrain: nothing,
-      onGone: nothing,
-      cut: nothing,
+  const { handler } = plainRelay(
+    {
+      endpoint: 'near/fast',
+      reply: {
+        begun: () => false,
+        head: nothing,
+        write: () => true,
+        end: nothing,
+        onDrain: nothing,
+        onGone: nothing,
+        cut: nothing,
+      },
+      begin: nothing,
+      committed: nothing,
+      answered: nothing,
+      resume: nothing,
+      abort: nothing,
     },
-    begin: nothing,
-    committed: nothing,
-    answered: nothing,
-    resume: nothing,
-    abort: nothing,
-  });
+    readCompletion,
+  );
   handler.onHead(200, { 'content-type': 'application/json' });
   handler.onData(answer);
   handler.onEnd();

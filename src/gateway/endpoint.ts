@@ -1,6 +1,7 @@
 import type { Transport } from '../crossing/road.ts';
-import type { EgressRequest } from '../egress/types.ts';
 import type { ChatRequest } from './chat/request.ts';
+import type { EmbeddingsRequest } from './embeddings/request.ts';
+import type { PreparedRequest } from './operation.ts';
 
 /** One model at one provider, ready to be asked. */
 export interface Endpoint {
@@ -13,5 +14,7 @@ export interface Endpoint {
    * The request as this provider wants it.
    * @throws Fault `gateway.unsupported_parameter` for what it cannot honour.
    */
-  prepareChat(chat: ChatRequest): EgressRequest & { readonly body: Buffer };
+  prepareChat(chat: ChatRequest): PreparedRequest;
+  /** As `prepareChat`. */
+  prepareEmbeddings(asked: EmbeddingsRequest): PreparedRequest;
 }

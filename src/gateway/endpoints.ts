@@ -4,8 +4,9 @@ import type { Transport } from '../crossing/road.ts';
 import { spendPermit } from '../egress/permit.ts';
 import type { Egress } from '../egress/types.ts';
 import type * as policy from '../policy/types.ts';
-import { prepareLlamaChat } from './adapter/llama.ts';
-import { prepareOpenAiChat } from './adapter/openai.ts';
+import { prepareAzureChat, prepareAzureEmbeddings } from './adapter/azure.ts';
+import { prepareLlamaChat, prepareLlamaEmbeddings } from './adapter/llama.ts';
+import { prepareOpenAiChat, prepareOpenAiEmbeddings } from './adapter/openai.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { LlamaTransport } from './llama/transport.ts';
 import type { LocalCalls } from './local-calls.ts';
@@ -20,6 +21,9 @@ export interface EndpointSources {
   /** Milliseconds until the first byte of an answer, and between two pieces of it. */
   readonly timeoutMs: number;
 }
+
+/** The kinds of provider that an adapter speaks to. */
+const KINDS: ReadonlySet<string> = new Set(['llama', 'openai', 'azure']);
 
 /**
  * Makes every endpoint of a bundle ready to be asked.
@@ -42,8 +46,8 @@ export function requireAdapters(
   secrets: ReadonlyMap<string, Secret>,
 ): void {
   for (const facts of endpoints) {
-    if (facts.kind !== 'llama' && facts.kind !== 'openai') throw unknownKind(facts);
-    if (facts.kind === 'openai') secretOf(facts, secrets);
+    if (!KINDS.has(facts.kind)) throw unknownKind(facts);
+    if (facts.kind !== 'llama') secretOf(facts, secrets);
   }
 }
 
@@ -56,25 +60,51 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
         local: true,
         transport: localTransport(sources, facts, bundle),
         prepareChat: (chat) => prepareLlamaChat(chat, timeoutMs),
+        prepareEmbeddings: (asked) => prepareLlamaEmbeddings(asked, timeoutMs),
       };
     case 'openai': {
-      const { network, upstream: model } = facts;
-      if (network === null) throw new Fault('invalid', 'gateway.no_network', `${facts.id} has no url`);
-      const secret = secretOf(facts, sources.secrets);
+      const target = { ...remoteOf(facts, sources), model: facts.upstream };
       return {
-        id: facts.id,
-        local: false,
-        // The channel is looked up when it is used: a record that egress refuses denies requests, not the start.
-        transport: {
-          dispatch: (permit, request, handler) =>
-            sources.egress.endpoint(network, bundle).dispatch(permit, request, handler),
-        },
-        prepareChat: (chat) => prepareOpenAiChat(chat, { url: network.url, model, secret, timeoutMs }),
+        ...placed(facts, bundle, sources),
+        prepareChat: (chat) => prepareOpenAiChat(chat, target),
+        prepareEmbeddings: (asked) => prepareOpenAiEmbeddings(asked, target),
+      };
+    }
+    case 'azure': {
+      const { upstream: deployment, apiVersion } = facts;
+      const target = { ...remoteOf(facts, sources), deployment, apiVersion };
+      return {
+        ...placed(facts, bundle, sources),
+        prepareChat: (chat) => prepareAzureChat(chat, target),
+        prepareEmbeddings: (asked) => prepareAzureEmbeddings(asked, target),
       };
     }
     default:
       throw unknownKind(facts);
   }
+}
+
+function remoteOf(facts: policy.Endpoint, { secrets, timeoutMs }: EndpointSources) {
+  return { url: networkOf(facts).url, secret: secretOf(facts, secrets), timeoutMs };
+}
+
+// The channel is looked up when it is used: a record that egress refuses denies requests, not the start.
+function placed(
+  facts: policy.Endpoint,
+  bundle: string,
+  { egress }: EndpointSources,
+): Pick<Endpoint, 'id' | 'local' | 'transport'> {
+  const network = networkOf(facts);
+  const transport: Transport = {
+    dispatch: (permit, request, handler) =>
+      egress.endpoint(network, bundle).dispatch(permit, request, handler),
+  };
+  return { id: facts.id, local: false, transport };
+}
+
+function networkOf({ id, network }: policy.Endpoint): NonNullable<policy.Endpoint['network']> {
+  if (network === null) throw new Fault('invalid', 'gateway.no_network', `${id} has no url`);
+  return network;
 }
 
 function unknownKind({ id, kind }: policy.Endpoint): Fault {

@@ -133,6 +133,7 @@ const BY_CODE: Readonly<Record<string, (fault: Fault) => SurfaceError>> = {
   'identity.invalid_api_key': plain(401, 'invalid_api_key'),
   'gateway.not_found': plain(404, 'not_found'),
   'gateway.model_not_found': plain(404, 'model_not_found'),
+  'gateway.deployment_not_found': plain(404, 'DeploymentNotFound'),
   'gateway.method_not_allowed': plain(405, 'method_not_allowed'),
   'gateway.invalid_request': plain(400, 'invalid_request'),
   'gateway.context_length_exceeded': plain(400, 'context_length_exceeded'),

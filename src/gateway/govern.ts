@@ -13,6 +13,7 @@ import { approvalRequired } from './approval.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorBody, JSON_TYPE, type SurfaceError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
+import type { Surface } from './operation.ts';
 import type { Router } from './routing/router.ts';
 
 /** What every surface needs to take a request down the road. */
@@ -51,12 +52,12 @@ interface Denial {
 
 /**
  * Labels and decides. A denial is recorded and answered here, and null returned.
- * @throws Fault `gateway.model_not_found`, `policy.label`, and `ledger.*` when a denial cannot be recorded.
+ * @throws Fault `gateway.model_not_found`, `gateway.deployment_not_found`, `policy.label`, and `ledger.*` when a denial cannot be recorded.
  */
 export async function govern(
   gateway: Gateway,
   exchange: Exchange,
-  asked: { surface: string; model: string },
+  asked: { surface: Surface; model: string },
 ): Promise<Governed | null> {
   const verdict = decide(gateway, exchange, asked);
   if (!('error' in verdict)) return verdict;
@@ -70,12 +71,13 @@ export async function govern(
 function decide(
   gateway: Gateway,
   exchange: Exchange,
-  asked: { surface: string; model: string },
+  asked: { surface: Surface; model: string },
 ): Governed | Denial {
   const engine = gateway.policy();
   const labelled = engine.label(asked.model, exchange.header('sekisho-label'));
   const model = engine.model(asked.model);
-  if (labelled === null || model === null) throw modelNotFound(asked.model);
+  if (labelled === null || model === null)
+    throw asked.surface === 'azure' ? deploymentNotFound(asked.model) : modelNotFound(asked.model);
   const { label } = labelled;
   const purpose = exchange.header('sekisho-purpose');
   const purposeKnown = purpose === null || engine.purposeListed(purpose);
@@ -156,6 +158,11 @@ export function governedHeaders(road: Road, exchange: Exchange, endpoint?: strin
     ...(endpoint === undefined ? {} : { 'sekisho-endpoint': endpoint }),
     ...(echoed === null ? {} : { 'sekisho-request-id': echoed }),
   };
+}
+
+export function deploymentNotFound(name: string): Fault {
+  const message = `the deployment ${JSON.stringify(name)} does not exist`;
+  return new Fault('missing', 'gateway.deployment_not_found', message, { details: { param: 'model' } });
 }
 
 export function modelNotFound(model: string): Fault {

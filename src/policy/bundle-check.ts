@@ -48,8 +48,10 @@ export function providerProblems(provider: Provider): string[] {
 }
 
 function ownProblems(provider: Provider): string[] {
-  const { kind, url, network, secret, residency } = provider;
-  const given = Object.entries({ url, network, secret, residency }).filter(([, value]) => value !== null);
+  const { kind, url, network, secret, residency, apiVersion = null } = provider;
+  const given = Object.entries({ url, network, secret, residency, apiVersion }).filter(
+    ([, value]) => value !== null,
+  );
   return given.map(([name]) => `${name}: a ${kind} provider is this machine and has none`);
 }
 

@@ -16,6 +16,10 @@ export const providerId = matching(/^[a-z0-9][a-z0-9-]{0,31}$/, 'an id of at mos
 export const policyId = matching(/^[a-z0-9][a-z0-9-]{0,47}$/, 'an id of at most 48 of a-z 0-9 -');
 export const packName = matching(/^[a-z0-9][a-z0-9-]{0,15}$/, 'a pack name of at most 16 of a-z 0-9 -');
 export const secretName = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a secret');
+export const apiVersion = matching(
+  /^\d{4}-\d{2}-\d{2}(-preview)?$/,
+  'a version of an interface, like 2024-10-21',
+);
 export const kind = matching(/^[a-z][a-z0-9-]{0,31}$/, 'a kind of provider, like openai or llama');
 export const country = matching(/^[A-Z]{2}$/, 'an ISO 3166-1 alpha-2 code in capitals, like JP');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 hex digits');
@@ -80,6 +84,7 @@ const provider = z.strictObject({
   kind,
   url: text.nullable(),
   secret: secretName.nullable(),
+  apiVersion: apiVersion.optional(),
   models: z.record(
     modelName,
     z.strictObject({

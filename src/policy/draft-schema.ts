@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { Fault } from '../core/fault.ts';
 import {
+  apiVersion,
   approvalRule,
   contract,
   count,
@@ -127,6 +128,7 @@ export const providerDraft = z
     kind,
     url: optional(text),
     secret: optional(secretName),
+    apiVersion: apiVersion.optional(),
     models: z.record(modelName, model),
     residency: optional(residency),
     network: optional(network),

@@ -41,6 +41,7 @@ function endpointOf(
     upstream: model.upstream,
     accepts: model.accepts,
     secret: provider.secret,
+    apiVersion: provider.apiVersion ?? null,
     price: model.price,
     network: url === null || network === null ? null : Object.freeze({ ...network, endpoint: id, url }),
     ownMachine: own || (network !== null && staysOnMachine(network)),

@@ -125,6 +125,8 @@ export interface Provider {
   readonly url: string | null;
   /** The name of a secret of the process configuration. */
   readonly secret: string | null;
+  /** The version of the provider's interface, for a kind that has several. */
+  readonly apiVersion?: string | undefined;
   readonly models: Readonly<Record<string, ProviderModel>>;
   readonly residency: ResidencyRecord | null;
   readonly network: ProviderNetwork | null;
@@ -232,6 +234,8 @@ export interface Endpoint {
   readonly accepts: 1 | 2 | 3;
   /** The name of a secret of the process configuration. */
   readonly secret: string | null;
+  /** The version of the provider's interface; null where the record names none. */
+  readonly apiVersion: string | null;
   readonly price: Price | null;
   /** The shape that the egress room takes; null for a model run by this machine. */
   readonly network: (ProviderNetwork & { readonly endpoint: string; readonly url: string }) | null;

@@ -18,6 +18,8 @@ export interface Incoming {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
+  /** Without its question mark; empty when there is none. */
+  readonly query: string;
   /** By lower-case name; repeated fields are joined as RFC 9110 section 5.3 says. */
   header(name: string): string | null;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -220,6 +222,7 @@ function incomingOf(request: IncomingMessage, response: ServerResponse, stallMs:
   return {
     method: request.method ?? '',
     path: query === -1 ? url : url.slice(0, query),
+    query: query === -1 ? '' : url.slice(query + 1),
     headers: request.headers,
     header(name) {
       const value = request.headers[name];

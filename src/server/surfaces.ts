@@ -1,22 +1,15 @@
 import { Fault, toFault } from '../core/fault.ts';
 import type { Log } from '../core/log.ts';
-import { chatCompletions } from '../gateway/chat/completions.ts';
 import { errorBody, JSON_TYPE, surfaceError } from '../gateway/errors.ts';
 import type { Exchange } from '../gateway/exchange.ts';
-import { modelNotFound, type Gateway } from '../gateway/govern.ts';
-import { listModels, showModel } from '../gateway/models.ts';
+import type { Gateway } from '../gateway/govern.ts';
 import type { Caller } from '../identity/types.ts';
 import type { Incoming } from './listen.ts';
 import type { Metrics } from './metrics.ts';
+import { routeOf, type SurfaceRoute } from './surface-routes.ts';
 
 /** docs/interface.md: the largest body a surface reads. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024;
-
-interface SurfaceRoute {
-  readonly name: string;
-  readonly methods: readonly string[];
-  readonly handle: (gateway: Gateway, exchange: Exchange) => Promise<void> | void;
-}
 
 export interface SurfaceOptions {
   readonly gateway: Gateway;
@@ -39,7 +32,7 @@ export function surfaces(options: SurfaceOptions): Surfaces {
   const running = new Set<Promise<void>>();
   return {
     serve(incoming) {
-      const route = routeOf(incoming.path);
+      const route = routeOf(incoming.path, incoming.query);
       if (route === null) return false;
       const exchange = serve(options, route, incoming);
       running.add(exchange);
@@ -50,35 +43,6 @@ export function surfaces(options: SurfaceOptions): Surfaces {
       await Promise.allSettled(running);
     },
   };
-}
-
-const CHAT: SurfaceRoute = { name: 'chat', methods: ['POST'], handle: chatCompletions };
-const MODELS: SurfaceRoute = { name: 'models', methods: ['GET', 'HEAD'], handle: listModels };
-
-function routeOf(path: string): SurfaceRoute | null {
-  if (path === '/v1/chat/completions') return CHAT;
-  if (path === '/v1/models') return MODELS;
-  if (path.startsWith('/v1/models/')) {
-    const id = decoded(path.slice('/v1/models/'.length));
-    return {
-      name: 'model',
-      methods: ['GET', 'HEAD'],
-      handle: (gateway, exchange) => showOne(gateway, exchange, id),
-    };
-  }
-  return null;
-}
-
-function showOne(gateway: Gateway, exchange: Exchange, id: string | null): void {
-  if (id === null || !showModel(gateway, exchange, id)) throw modelNotFound(id ?? '');
-}
-
-function decoded(part: string): string | null {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return null;
-  }
 }
 
 async function serve(options: SurfaceOptions, route: SurfaceRoute, incoming: Incoming): Promise<void> {

@@ -1,8 +1,8 @@
-import { Fault } from '../../core/fault.ts';
 import type { Secret } from '../../core/secret.ts';
-import type { EgressRequest } from '../../egress/types.ts';
 import type { ChatRequest } from '../chat/request.ts';
-import { isRecord } from '../json-body.ts';
+import type { EmbeddingsRequest } from '../embeddings/request.ts';
+import type { PreparedRequest } from '../operation.ts';
+import { requireKnown } from './parameters.ts';
 
 export interface OpenAiTarget {
   /** The base URL with its version part, for example `https://api.example.jp/v1`. */
@@ -13,8 +13,8 @@ export interface OpenAiTarget {
   readonly timeoutMs: number;
 }
 
-/** Parameters that a provider of the OpenAI kind takes; whatever is not listed is refused by name. */
-const PARAMETERS: ReadonlySet<string> = new Set([
+/** Chat parameters that a provider of the OpenAI kind takes; whatever is not listed is refused by name. */
+export const OPENAI_CHAT: ReadonlySet<string> = new Set([
   'frequency_penalty',
   'logit_bias',
   'logprobs',
@@ -40,53 +40,49 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'verbosity',
 ]);
 
-/** Tools that the caller runs; any other kind would be run by the provider, past this road. */
-const CALLER_TOOLS: ReadonlySet<string> = new Set(['function', 'custom']);
+/** The same of embeddings. */
+export const OPENAI_EMBEDDINGS: ReadonlySet<string> = new Set([
+  'dimensions',
+  'encoding_format',
+  'input',
+  'model',
+  'user',
+]);
 
 /**
  * A chat request in OpenAI's wire format. The provider is told not to keep it.
  * @throws Fault `gateway.unsupported_parameter` naming the parameter.
  */
-export function prepareOpenAiChat(chat: ChatRequest, target: OpenAiTarget): EgressRequest & { body: Buffer } {
-  for (const name of Object.keys(chat.body)) {
-    if (!PARAMETERS.has(name) && !isStoreFalse(name, chat.body[name])) throw unsupported(name);
-  }
-  checkTools(chat.body['tools']);
-  const body = Buffer.from(JSON.stringify({ ...chat.body, model: target.model, store: false }));
-  const base = new URL(target.url);
+export function prepareOpenAiChat(chat: ChatRequest, target: OpenAiTarget): PreparedRequest {
+  requireKnown(chat.body, OPENAI_CHAT);
+  const body = { ...chat.body, model: target.model, store: false };
+  return prepared(target, '/chat/completions', { body, stream: chat.stream });
+}
+
+/**
+ * An embeddings request in OpenAI's wire format.
+ * @throws Fault `gateway.unsupported_parameter` naming the parameter.
+ */
+export function prepareOpenAiEmbeddings(asked: EmbeddingsRequest, target: OpenAiTarget): PreparedRequest {
+  requireKnown(asked.body, OPENAI_EMBEDDINGS);
+  const body = { ...asked.body, model: target.model };
+  return prepared(target, '/embeddings', { body, stream: false });
+}
+
+function prepared(
+  { url, secret, timeoutMs }: OpenAiTarget,
+  path: string,
+  { body, stream }: { body: object; stream: boolean },
+): PreparedRequest {
   return {
     method: 'POST',
-    path: `${base.pathname.replace(/\/$/, '')}/chat/completions`,
+    path: `${new URL(url).pathname.replace(/\/$/, '')}${path}`,
     headers: {
       'content-type': 'application/json',
-      accept: chat.stream ? 'text/event-stream' : 'application/json',
-      ...(target.secret === null ? {} : { authorization: `Bearer ${target.secret.reveal()}` }),
+      accept: stream ? 'text/event-stream' : 'application/json',
+      ...(secret === null ? {} : { authorization: `Bearer ${secret.reveal()}` }),
     },
-    body,
-    timeoutMs: target.timeoutMs,
+    body: Buffer.from(JSON.stringify(body)),
+    timeoutMs,
   };
-}
-
-function isStoreFalse(name: string, value: unknown): boolean {
-  return name === 'store' && (value === false || value === null);
-}
-
-function checkTools(tools: unknown): void {
-  if (tools === undefined || tools === null) return;
-  if (!Array.isArray(tools)) throw unsupported('tools');
-  for (const [i, tool] of tools.entries()) {
-    const type: unknown = isRecord(tool) ? tool['type'] : null;
-    if (typeof type !== 'string' || !CALLER_TOOLS.has(type)) throw unsupported(`tools[${i}].type`);
-  }
-}
-
-function unsupported(param: string): Fault {
-  return new Fault(
-    'invalid',
-    'gateway.unsupported_parameter',
-    `the parameter ${param} is not supported here`,
-    {
-      details: { param },
-    },
-  );
 }

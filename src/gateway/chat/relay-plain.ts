@@ -1,13 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { isRecord } from '../json-body.ts';
 import { garbage, refusedByProvider, transportFailure } from './outcome.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 
-/** A plain answer is held whole until its outcome is durable; what exceeds this is no chat completion. */
+/** A plain answer is held whole until its outcome is durable; what exceeds this is no answer. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
-/** Gathers a plain JSON answer and checks that it is a chat completion. */
-export function plainRelay(context: RelayContext): Relay {
+/** Gathers a plain JSON answer; `read` gives the caller's, or null for what is not the answer that was asked for. */
+export function plainRelay(context: RelayContext, read: (body: Buffer) => Buffer | null): Relay {
   const { promise, resolve } = Promise.withResolvers<Relayed>();
   const traffic: Traffic = { received: 0 };
   const chunks: Buffer[] = [];
@@ -37,8 +36,10 @@ export function plainRelay(context: RelayContext): Relay {
         return true;
       },
       onEnd() {
-        const body = Buffer.concat(chunks);
-        if (http !== null && isCompletion(body)) resolve({ kind: 'answered', http, body });
+        const whole = Buffer.concat(chunks);
+        // RFC 8259 section 8.1: JSON between systems is UTF-8.
+        const body = isUtf8(whole) ? read(whole) : null;
+        if (http !== null && body !== null) resolve({ kind: 'answered', http, body });
         else fail(garbage(context.endpoint));
       },
       onError(error) {
@@ -50,15 +51,4 @@ export function plainRelay(context: RelayContext): Relay {
 
 function isJson(type: string | undefined): boolean {
   return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
-}
-
-function isCompletion(body: Buffer): boolean {
-  // RFC 8259 section 8.1
-  if (!isUtf8(body)) return false;
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
-    return isRecord(value) && value['object'] === 'chat.completion' && Array.isArray(value['choices']);
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,6 @@
 import { Fault } from '../../core/fault.ts';
 import { isRecord, parseJsonObject } from '../json-body.ts';
+import { modelName } from '../model-name.ts';
 
 /** A chat request whose shape was checked; `body` holds every member as the caller sent it. */
 export interface ChatRequest {
@@ -11,19 +12,17 @@ export interface ChatRequest {
 }
 
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
-const MAX_MODEL_LENGTH = 256;
 
 /**
  * Parses a chat-completions body. Only what decides its road and its framing is judged here; each adapter refuses by
- * name the parameters that it cannot honour.
+ * name the parameters that it cannot honour. `named` is the model that the path names; it outranks the body's.
  * @throws Fault `gateway.invalid_request` with `param`.
  */
-export function parseChat(bytes: Buffer): ChatRequest {
-  const body = parseJsonObject(bytes);
-  const { model, stream = false, stream_options: options = null } = body;
-  if (typeof model !== 'string' || model === '' || model.length > MAX_MODEL_LENGTH) {
-    throw invalid('model', 'expected the name of a model');
-  }
+export function parseChat(bytes: Buffer, named: string | null = null): ChatRequest {
+  const parsed = parseJsonObject(bytes);
+  const body = named === null ? parsed : { ...parsed, model: named };
+  const { stream = false, stream_options: options = null } = body;
+  const model = modelName(body['model']);
   checkMessages(body['messages']);
   if (stream !== null && typeof stream !== 'boolean') throw invalid('stream', 'expected true or false');
   return { model, stream: stream === true, includeUsage: includesUsage(options, stream === true), body };

@@ -15,7 +15,7 @@ export interface LlamaRequest {
 }
 
 /** What the engine does about one parameter of the OpenAI description. */
-type Fact =
+export type Fact =
   /** Read by the named function below or by `messages.ts` and `form.ts`. */
   | { readonly does: 'obeyed' }
   /** Changes nothing about an answer that is computed here and kept nowhere. */
@@ -23,9 +23,9 @@ type Fact =
   /** Only these values ask for what happens anyway; any other is refused by name. */
   | { readonly does: 'only'; readonly values: readonly Json[] };
 
-const obeyed: Fact = { does: 'obeyed' };
-const inert: Fact = { does: 'inert' };
-const only = (...values: readonly Json[]): Fact => ({ does: 'only', values: [null, ...values] });
+export const obeyed: Fact = { does: 'obeyed' };
+export const inert: Fact = { does: 'inert' };
+export const only = (...values: readonly Json[]): Fact => ({ does: 'only', values: [null, ...values] });
 
 /** Every parameter of CreateChatCompletionRequest. A name that is not here is refused, never dropped. */
 export const CHAT_PARAMETERS: Readonly<Record<string, Fact>> = {
@@ -79,7 +79,7 @@ const UINT32 = 2n ** 32n;
 export function parseLlamaRequest(parsed: unknown): LlamaRequest {
   // JSON.parse made it, so it is JSON.
   const body = objectAt(parsed as Json, 'the body');
-  for (const [name, value] of Object.entries(body)) refuseUnsupported(name, value);
+  refuseUnsupported(body, CHAT_PARAMETERS);
   const model = body['model'];
   if (typeof model !== 'string' || model === '') throw invalid('model', 'a model name');
   const stream = flag(body, 'stream');
@@ -101,12 +101,15 @@ export function parseLlamaRequest(parsed: unknown): LlamaRequest {
   };
 }
 
-function refuseUnsupported(name: string, value: Json): void {
-  const fact = Object.hasOwn(CHAT_PARAMETERS, name) ? CHAT_PARAMETERS[name] : undefined;
-  if (fact === undefined) throw unsupported(name.slice(0, 64));
-  if (fact.does !== 'only') return;
-  const asked = JSON.stringify(value);
-  if (!fact.values.some((allowed) => JSON.stringify(allowed) === asked)) throw unsupported(name);
+/** @throws Fault `gateway.unsupported_parameter` for a member that `facts` does not list with its value. */
+export function refuseUnsupported(body: JsonObject, facts: Readonly<Record<string, Fact>>): void {
+  for (const [name, value] of Object.entries(body)) {
+    const fact = Object.hasOwn(facts, name) ? facts[name] : undefined;
+    if (fact === undefined) throw unsupported(name.slice(0, 64));
+    if (fact.does !== 'only') continue;
+    const asked = JSON.stringify(value);
+    if (!fact.values.some((allowed) => JSON.stringify(allowed) === asked)) throw unsupported(name);
+  }
 }
 
 function includeUsage(options: Json, stream: boolean): boolean {

@@ -1,9 +1,10 @@
-import { Fault } from '../../core/fault.ts';
 import type { World } from '../../core/world.ts';
 import type { EgressCall, EgressHandler, EgressRequest } from '../../egress/types.ts';
 import type { Engine } from './engine.ts';
 import { parseLlamaRequest } from './request.ts';
 import type { LlamaRequest } from './request.ts';
+import { LLAMA_EMBEDDINGS, parseLlamaEmbeddings, startEmbeddings } from './embeddings.ts';
+import { silent, watchdog } from './watchdog.ts';
 import { plainWire } from './wire-plain.ts';
 import { streamWire } from './wire-stream.ts';
 import type { AnswerFacts } from './wire.ts';
@@ -20,10 +21,11 @@ export function llamaTransport(
 ): LlamaTransport {
   return {
     dispatch(request, handler) {
-      return startLlama(engine, parsePrepared(request), handler, {
-        ...options,
-        timeoutMs: request.timeoutMs,
-      });
+      const how = { ...options, timeoutMs: request.timeoutMs };
+      const body: unknown = JSON.parse(request.body?.toString('utf8') ?? 'null');
+      if (request.path === LLAMA_EMBEDDINGS)
+        return startEmbeddings(engine, parseLlamaEmbeddings(body), handler, how);
+      return startLlama(engine, parseLlamaRequest(body), handler, how);
     },
   };
 }
@@ -53,11 +55,7 @@ export function startLlama(
   };
   const watch = watchdog(world, options.timeoutMs, () => {
     abort.abort();
-    handler.onError(
-      new Fault('unavailable', 'egress.interrupted', 'the local model gave nothing for too long', {
-        details: { silent: true },
-      }),
-    );
+    handler.onError(silent());
   });
   const watched: EgressHandler = {
     onHead: (status, headers) => handler.onHead(status, headers),
@@ -91,39 +89,5 @@ export function startLlama(
       abort.abort();
     },
     observed: () => null,
-  };
-}
-
-function parsePrepared(request: EgressRequest): LlamaRequest {
-  const body: unknown = JSON.parse(request.body?.toString('utf8') ?? 'null');
-  return parseLlamaRequest(body);
-}
-
-interface Watchdog {
-  touch(): void;
-  stop(): void;
-}
-
-// One sleep is under way at a time, however many tokens come: it looks how long ago the last one came.
-function watchdog(world: World, timeoutMs: number, expired: () => void): Watchdog {
-  const stop = new AbortController();
-  let last = world.clock.elapsed();
-  const wait = (ms: number): void => {
-    world.clock.sleep(ms, stop.signal).then(
-      () => {
-        const left = last + timeoutMs - world.clock.elapsed();
-        if (stop.signal.aborted) return;
-        if (left <= 0) expired();
-        else wait(left);
-      },
-      () => {},
-    );
-  };
-  wait(timeoutMs);
-  return {
-    touch() {
-      last = world.clock.elapsed();
-    },
-    stop: () => stop.abort(),
   };
 }

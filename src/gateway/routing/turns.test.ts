@@ -106,6 +106,7 @@ function model(strategy: Strategy): RoutedModel {
       upstream: 'm',
       accepts: 3 as const,
       secret: null,
+      apiVersion: null,
       price: { in: i, out: i },
       network: null,
       ownMachine: false,

@@ -1,0 +1,76 @@
+import type { Secret } from '../../core/secret.ts';
+import type { ChatRequest } from '../chat/request.ts';
+import type { EmbeddingsRequest } from '../embeddings/request.ts';
+import type { PreparedRequest } from '../operation.ts';
+import { OPENAI_CHAT, OPENAI_EMBEDDINGS } from './openai.ts';
+import { requireKnown } from './parameters.ts';
+
+export interface AzureTarget {
+  /** `https://{resource}.openai.azure.com/openai` with `apiVersion`, and with `/v1` at its end without. */
+  readonly url: string;
+  /** The version of the interface with deployments in its paths; null for the one without versions. */
+  readonly apiVersion: string | null;
+  readonly deployment: string;
+  readonly secret: Secret | null;
+  readonly timeoutMs: number;
+}
+
+/**
+ * What Azure's two interfaces do otherwise than OpenAI's. The parameters of OpenAI's are theirs too; those of Azure's
+ * own (`data_sources`) have the provider fetch what never took this road, and are refused by name.
+ */
+const FACTS = {
+  /** Names the deployment in its path, and keeps nothing of a chat, for which it has no parameter. */
+  deployments: { named: 'path', store: false },
+  v1: { named: 'body', store: true },
+} as const;
+
+/**
+ * A chat request as Azure OpenAI takes it. The provider is told not to keep it, where it would.
+ * @throws Fault `gateway.unsupported_parameter` naming the parameter.
+ */
+export function prepareAzureChat(chat: ChatRequest, target: AzureTarget): PreparedRequest {
+  requireKnown(chat.body, OPENAI_CHAT);
+  const { store: _, ...asked } = chat.body;
+  const body = factsOf(target).store ? { ...asked, store: false } : asked;
+  return prepared(target, '/chat/completions', { body, stream: chat.stream });
+}
+
+/**
+ * An embeddings request as Azure OpenAI takes it.
+ * @throws Fault `gateway.unsupported_parameter` naming the parameter.
+ */
+export function prepareAzureEmbeddings(asked: EmbeddingsRequest, target: AzureTarget): PreparedRequest {
+  requireKnown(asked.body, OPENAI_EMBEDDINGS);
+  return prepared(target, '/embeddings', { body: asked.body, stream: false });
+}
+
+function factsOf({ apiVersion }: AzureTarget): (typeof FACTS)[keyof typeof FACTS] {
+  return apiVersion === null ? FACTS.v1 : FACTS.deployments;
+}
+
+function prepared(
+  target: AzureTarget,
+  path: string,
+  { body, stream }: { body: object; stream: boolean },
+): PreparedRequest {
+  const { deployment, secret, timeoutMs } = target;
+  return {
+    method: 'POST',
+    path: pathOf(target, path),
+    headers: {
+      'content-type': 'application/json',
+      accept: stream ? 'text/event-stream' : 'application/json',
+      ...(secret === null ? {} : { 'api-key': secret.reveal() }),
+    },
+    body: Buffer.from(JSON.stringify({ ...body, model: deployment })),
+    timeoutMs,
+  };
+}
+
+function pathOf(target: AzureTarget, path: string): string {
+  const base = new URL(target.url).pathname.replace(/\/$/, '');
+  if (factsOf(target).named === 'body') return `${base}${path}`;
+  const query = `api-version=${encodeURIComponent(target.apiVersion ?? '')}`;
+  return `${base}/deployments/${encodeURIComponent(target.deployment)}${path}?${query}`;
+}
