@@ -32,8 +32,8 @@ async function refusedThenMended(root: string, wrong: SiteOptions, problem: RegE
 }
 
 test('a kind that no adapter speaks refuses the first start, and a corrected draft starts', async (t) => {
-  const azure = { ...GOOD, providers: [{ ...NEAR, kind: 'azure' }] };
-  await refusedThenMended(folder(t), { governance: azure }, /near\/m: no adapter speaks azure/);
+  const bedrock = { ...GOOD, providers: [{ ...NEAR, kind: 'bedrock' }] };
+  await refusedThenMended(folder(t), { governance: bedrock }, /near\/m: no adapter speaks bedrock/);
 });
 
 test('a secret that the configuration lacks refuses the first start, and a corrected draft starts', async (t) => {

@@ -10,6 +10,7 @@ let ajv: Ajv2020 | null = null;
 export type ReplySchema =
   | 'CreateChatCompletionResponse'
   | 'CreateChatCompletionStreamResponse'
+  | 'CreateEmbeddingResponse'
   | 'ListModelsResponse'
   | 'ErrorResponse';
 

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { azureReply, azureStream } from './azure-wire.ts';
+import { embeddingsReply } from './embeddings-wire.ts';
 import { chatReply, chatStream, MODELS, readAsked } from './provider-wire.ts';
 import type { Answer, Asked } from './provider-wire.ts';
 
@@ -82,7 +84,9 @@ export function behaveAs(behaviour: Behaviour, { path, body, response }: Exchang
     return;
   }
   const asked = readAsked(body);
-  if (behaviour.kind === 'answer') answer(path, asked, behaviour, response);
+  if (behaviour.kind === 'answer' && path.includes('/embeddings'))
+    sendJson(response, JSON.stringify(embeddingsReply(body, behaviour.encoding)));
+  else if (behaviour.kind === 'answer') answer(path, asked, behaviour, response);
   else if (behaviour.kind === 'raw') raw(asked, behaviour.send, response);
   else if (behaviour.kind === 'drip') drip(asked, behaviour, response);
   else MISBEHAVIOURS[behaviour.kind](asked, response);
@@ -93,9 +97,18 @@ function answer(path: string, asked: Asked, wanted: Answer, response: ServerResp
   else if (!path.includes('/chat/completions')) sendJson(response, errorBody(404), 404);
   else if (asked.stream) {
     streamHead(response);
-    for (const event of chatStream(asked, wanted)) response.write(event);
+    const events = chatStream(asked, wanted);
+    for (const event of isAzure(path) ? azureStream(events) : events) response.write(event);
     response.end();
-  } else sendJson(response, JSON.stringify(chatReply(asked, wanted)));
+  } else {
+    const reply = chatReply(asked, wanted);
+    sendJson(response, JSON.stringify(isAzure(path) ? azureReply(reply) : reply));
+  }
+}
+
+// Azure's paths tell which protocol is spoken.
+function isAzure(path: string): boolean {
+  return path.startsWith('/openai/');
 }
 
 function raw(asked: Asked, send: (wire: Wire) => void, { socket }: ServerResponse): void {

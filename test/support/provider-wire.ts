@@ -4,6 +4,8 @@ export interface Answer {
   readonly text?: string;
   /** In how many pieces the text is streamed. */
   readonly pieces?: number;
+  /** Of embeddings, whatever was asked for. */
+  readonly encoding?: 'float' | 'base64';
   /** Calls of tools instead of a text. */
   readonly tools?: readonly { readonly name: string; readonly arguments: string }[];
 }
