@@ -4,6 +4,7 @@ import { loopbackProvider } from './support/governance.ts';
 import { validateReply } from './support/openai-schema.ts';
 import {
   BROKEN_STREAM,
+  COMMON_ROWS,
   FAULT_ROWS,
   GARBAGE,
   HEADLESS_GARBAGE,
@@ -109,20 +110,33 @@ for (const [kind, { plain, streamed }] of entries(ENDINGS)) {
       meets({ kind }, { stream: true, ending: streamed }));
 }
 
-for (const { name, provider, plain, streamed } of FAULT_ROWS) {
-  test(`${name}: asked plainly, ${plain.code ?? 'a good answer'}`, async () =>
-    meets(provider, { stream: false, ending: plain }));
-  test(`${name}: asked for a stream, ${streamed.code ?? 'a good answer'}`, async () =>
-    meets(provider, { stream: true, ending: streamed }));
-}
+const SURFACES = {
+  OpenAI: '/v1/chat/completions',
+  Azure: '/openai/deployments/chat/chat/completions?api-version=2024-10-21',
+};
+
+for (const [surface, at] of Object.entries(SURFACES))
+  for (const { name, provider, plain, streamed } of FAULT_ROWS) {
+    test(`${surface}, ${name}: asked plainly, ${plain.code ?? 'a good answer'}`, async () =>
+      meets(provider, { stream: false, ending: plain, at }));
+    test(`${surface}, ${name}: asked for a stream, ${streamed.code ?? 'a good answer'}`, async () =>
+      meets(provider, { stream: true, ending: streamed, at }));
+  }
+
+for (const { name, provider, plain } of COMMON_ROWS)
+  test(`embeddings, ${name}: ${plain.code ?? 'a good answer'}`, async () =>
+    meets(provider, { stream: false, ending: plain, at: '/v1/embeddings' }));
 
 async function meets(
   behaviour: Behaviour,
-  { stream, ending }: { stream: boolean; ending: Ending },
+  { stream, ending, at = SURFACES.OpenAI }: { stream: boolean; ending: Ending; at?: string },
 ): Promise<void> {
   home.behave(behaviour);
   const begun = performance.now();
-  const asked = await chat(site, chatBody('one two three four', { stream }));
+  const body = at.endsWith('/embeddings')
+    ? JSON.stringify({ model: 'chat', input: 'one two three four' })
+    : chatBody('one two three four', { stream });
+  const asked = await chat(site, body, {}, at);
   assert.ok(performance.now() - begun < BOUND, 'the time is bounded');
   assert.equal(asked.status, ending.status, asked.text);
   assert.equal(asked.broken, false);

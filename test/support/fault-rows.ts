@@ -299,6 +299,11 @@ const BODIES: readonly FaultRow[] = [
   }),
   row('null', GARBAGE, (wire) => body(wire, wire.stream ? 'data: null\n\n' : 'null')),
   row('a list', GARBAGE, (wire) => body(wire, wire.stream ? 'data: []\n\n' : '[]')),
+  row('a body twice', [GARBAGE, GOOD], (wire) => body(wire, good(wire).repeat(2))),
+];
+
+/** What is wrong with a completion alone. */
+const COMPLETIONS: readonly FaultRow[] = [
   row('no choices', GARBAGE, (wire) => changed(wire, /"choices"/g, '"options"')),
   row('choices that are no list', GARBAGE, (wire) => changed(wire, /"choices":\[/g, '"choices":7,"x":[')),
   row('bytes that are no UTF-8', GARBAGE, (wire) => {
@@ -308,7 +313,6 @@ const BODIES: readonly FaultRow[] = [
     body(wire, bytes);
   }),
   row('a NUL', GARBAGE, (wire) => changed(wire, /chatcmpl-/g, 'chat\0')),
-  row('a body twice', [GARBAGE, GOOD], (wire) => body(wire, good(wire).repeat(2))),
   row('choices without one', GOOD, (wire) => {
     if (wire.stream) body(wire, `data: {"choices":[]}\n\n${good(wire)}`);
     else body(wire, wire.whole.replace(/"choices":\[.*\],"usage"/, '"choices":[],"usage"'));
@@ -357,5 +361,8 @@ const STREAMS: readonly FaultRow[] = (
   }),
 );
 
-/** What a provider may do wrong, with what has to come of it. */
-export const FAULT_ROWS: readonly FaultRow[] = [...STATUSES, ...CONNECTIONS, ...HEADS, ...BODIES, ...STREAMS];
+/** What a provider may do wrong whatever it is asked; embeddings have no stream. */
+export const COMMON_ROWS: readonly FaultRow[] = [...STATUSES, ...CONNECTIONS, ...HEADS, ...BODIES];
+
+/** What a provider of completions may do wrong, with what has to come of it. */
+export const FAULT_ROWS: readonly FaultRow[] = [...COMMON_ROWS, ...COMPLETIONS, ...STREAMS];

@@ -26,7 +26,7 @@ export type Behaviour =
 export interface Wire {
   readonly socket: Socket;
   readonly stream: boolean;
-  /** A whole completion. */
+  /** A whole completion, or the embeddings that were asked for. */
   readonly whole: string;
   /** The events of a stream, the last one being its end. */
   readonly events: readonly string[];
@@ -87,8 +87,10 @@ export function behaveAs(behaviour: Behaviour, { path, body, response }: Exchang
   if (behaviour.kind === 'answer' && path.includes('/embeddings'))
     sendJson(response, JSON.stringify(embeddingsReply(body, behaviour.encoding)));
   else if (behaviour.kind === 'answer') answer(path, asked, behaviour, response);
-  else if (behaviour.kind === 'raw') raw(asked, behaviour.send, response);
-  else if (behaviour.kind === 'drip') drip(asked, behaviour, response);
+  else if (behaviour.kind === 'raw') {
+    const whole = path.includes('/embeddings') ? embeddingsReply(body) : chatReply(asked);
+    raw({ asked, whole: JSON.stringify(whole) }, behaviour.send, response);
+  } else if (behaviour.kind === 'drip') drip(asked, behaviour, response);
   else MISBEHAVIOURS[behaviour.kind](asked, response);
 }
 
@@ -111,12 +113,15 @@ function isAzure(path: string): boolean {
   return path.startsWith('/openai/');
 }
 
-function raw(asked: Asked, send: (wire: Wire) => void, { socket }: ServerResponse): void {
+function raw(
+  { asked, whole }: { asked: Asked; whole: string },
+  send: (wire: Wire) => void,
+  { socket }: ServerResponse,
+): void {
   if (socket === null) return;
   // The server would keep its half while no answer of its own has ended.
   socket.once('end', () => socket.destroy());
-  const [whole, events] = [JSON.stringify(chatReply(asked)), chatStream(asked)];
-  send({ socket, stream: asked.stream, whole, events });
+  send({ socket, stream: asked.stream, whole, events: chatStream(asked) });
 }
 
 function drip(asked: Asked, wanted: Answer & { readonly everyMs: number }, response: ServerResponse): void {

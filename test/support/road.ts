@@ -35,13 +35,14 @@ export interface Asked {
   readonly broken: boolean;
 }
 
-/** Sends a chat request and keeps the exact bytes of both bodies. */
+/** Sends a chat request, or another operation `at` its path, and keeps the exact bytes of both bodies. */
 export async function chat(
   site: Site,
   body: string,
   headers: Readonly<Record<string, string>> = {},
+  at = '/v1/chat/completions',
 ): Promise<Asked> {
-  return (await openChat(site, body, headers)).whole();
+  return (await openChat(site, body, headers, at)).whole();
 }
 
 /** Sends a chat request and resolves with the reply's head, which for a stream comes with its first event. */
@@ -49,8 +50,9 @@ export async function openChat(
   site: Site,
   body: string,
   headers: Readonly<Record<string, string>> = {},
+  at = '/v1/chat/completions',
 ): Promise<{ readonly status: number; whole(): Promise<Asked> }> {
-  const reply = await fetch(new URL('/v1/chat/completions', site.url), {
+  const reply = await fetch(new URL(at, site.url), {
     method: 'POST',
     headers: { authorization: `Bearer ${site.adminKey}`, 'content-type': 'application/json', ...headers },
     body,
