@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { allClients } from './support/clients/all.ts';
 import { toolResult } from './support/clients/client.ts';
-import type { ClientCase, ClientResult, Said } from './support/clients/client.ts';
+import type { Client, ClientCase, ClientResult, Said } from './support/clients/client.ts';
 import { scanWithCanary } from './support/compat-canary.ts';
 import { until } from './support/observe.ts';
+import { vectorOf } from './support/embeddings-wire.ts';
 import type { Provider } from './support/provider.ts';
 import type { Behaviour } from './support/provider-behaviour.ts';
 import { childPid } from './support/process.ts';
@@ -57,7 +58,7 @@ for (const client of clients) {
       assert.ok(said.usage !== null && said.usage.total === said.usage.input + said.usage.output);
       if (model === 'scripted') assert.equal(said.text, '関所を通る荷物');
       assert.match(said.finish, /^(stop|length)$/);
-      await closedWell(receipt);
+      await closedWell(client, receipt);
     });
 
     test(`${client.name}, ${model}: streams`, async () => {
@@ -66,7 +67,7 @@ for (const client of clients) {
       assert.match(said.finish, /^(stop|length)$/);
       // The others ask for the figures of usage of their own accord.
       if (client.wire) assert.equal(said.usage, null);
-      await closedWell(receipt);
+      await closedWell(client, receipt);
     });
 
     test(`${client.name}, ${model}: streams with the figures of usage`, async () => {
@@ -85,7 +86,7 @@ for (const client of clients) {
           ['open_gate'],
         );
         followsSchema(said.calls[0]?.arguments);
-        await closedWell(receipt);
+        await closedWell(client, receipt);
       });
 
     test(`${client.name}, ${model}: gets JSON that follows a schema`, async () => {
@@ -127,9 +128,29 @@ for (const client of clients) {
       results.map((one: Record<string, unknown>) => [one['role'], one['tool_call_id'], one['content']]),
       ['open_gate', 'close_gate'].map((name, i) => ['tool', `call_scripted_${i}`, toolResult(call(name))]),
     );
-    await closedWell(receipt);
+    await closedWell(client, receipt);
   });
 }
+
+for (const client of clients)
+  for (const model of ['scripted', 'tiny'])
+    test(`${client.name}, ${model}: embeds texts, each into its own vector`, async () => {
+      const input = ['関所', 'the gate'];
+      const more = model === 'scripted' ? { dimensions: 8 } : {};
+      const asked = { ...use(model), do: 'embeddings', arguments: { model, input, ...more } } as const;
+      const { error, vectors, receipt } = await client.ask(asked);
+      assert.equal(error, undefined, JSON.stringify(error));
+      assert.equal(vectors?.length, 2);
+      assert.notDeepEqual(vectors[0], vectors[1]);
+      if (model === 'scripted') {
+        assert.deepEqual(
+          vectors,
+          input.map((text) => vectorOf(JSON.stringify(text), 8)),
+        );
+        // The local model's vectors have length 1.
+      } else for (const vector of vectors) assert.ok(Math.abs(Math.hypot(...vector) - 1) < 1e-5);
+      await closedWell(client, receipt ?? '');
+    });
 
 for (const client of clients.filter(({ name }) => !name.startsWith('LangChain')))
   test(`${client.name}: tries again when the provider's limit says when`, async () => {
@@ -231,8 +252,9 @@ function followsSchema(text: unknown): void {
   assert.deepEqual(more, {});
 }
 
-async function closedWell(receipt: string): Promise<void> {
+async function closedWell({ surface }: Client, receipt: string): Promise<void> {
   const { text } = await site.call(`/v1/receipts/${receipt}?wait=10`);
   assert.equal(JSON.parse(text).state, 'closed');
-  assert.equal(leavesOf(text).at(-1)?.outcome?.['status'], 'ok');
+  const last = leavesOf(text).at(-1);
+  assert.deepEqual([last?.decision['surface'], last?.outcome?.['status']], [surface, 'ok']);
 }

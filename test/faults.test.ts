@@ -23,7 +23,7 @@ import { askInTurn, chatOver, drive } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
 import type { Client } from './support/clients/client.ts';
 import { nodeClient } from './support/clients/node.ts';
-import { pythonClient } from './support/clients/python.ts';
+import { pythonClients } from './support/clients/python.ts';
 import { startProvider } from './support/provider.ts';
 import type { Provider } from './support/provider.ts';
 import { startSite } from './support/site.ts';
@@ -110,7 +110,7 @@ test('a clock set back: nothing is dispatched until it has caught up', async (t)
   const [refused] = await askInTurn(site, 1);
   assert.equal(refused?.status, 503);
   assert.match(refused.response.toString(), /"code":"evidence_unavailable"/);
-  for (const client of [nodeClient(), pythonClient()]) await refusesEvidence(t, client, site);
+  for (const client of [nodeClient('openai'), pythonClients()[0]]) await refusesEvidence(t, client, site);
   assert.equal(provider.bytes, seen);
   await setClock(site, /clock 0/);
   assert.equal((await askInTurn(site, 1))[0]?.status, 200);

@@ -1,8 +1,7 @@
-"""The openai client for Python, unchanged, driven line by line.
+"""The openai clients for Python, unchanged, driven line by line.
 
 Reads one case as a JSON object from each line of standard input and writes what became of it as one line of JSON.
-A case holds `key`, `url` of the site, `below`, `do` (chat, loop, models, model), `arguments`, `headers`,
-`retries` and `fill`, the length of a message to put into the request.
+A case holds `surface` (openai, azure), `base`, the URL, `key`, `do` (chat, loop, embeddings, models, model), `arguments`, `headers`, `retries` and `fill`, the length of a message to put into the request.
 """
 
 import json
@@ -10,12 +9,16 @@ import sys
 
 import openai
 
+API_VERSION = "2024-10-21"
+
 
 def client_of(case):
     options = {"api_key": case["key"], "default_headers": case["headers"]}
     if case["retries"] is not None:
         options["max_retries"] = case["retries"]
-    return openai.OpenAI(base_url=case["url"] + "/v1" + case["below"], **options)
+    if case["surface"] == "azure":
+        return openai.AzureOpenAI(azure_endpoint=case["base"], api_version=API_VERSION, **options)
+    return openai.OpenAI(base_url=case["base"], **options)
 
 
 def chat(client, case):
@@ -55,6 +58,12 @@ def loop(client, case):
     return plainly(client, arguments)
 
 
+def embeddings(client, case):
+    reply = client.embeddings.with_raw_response.create(**case["arguments"])
+    vectors = [item.embedding for item in reply.parse().data]
+    return {"receipt": reply.headers.get("sekisho-receipt"), "vectors": vectors}
+
+
 def models(client, _):
     return {"models": [dumped(model) for model in client.models.list()]}
 
@@ -64,7 +73,7 @@ def model(client, case):
 
 
 STEERING = ("retry-after", "retry-after-ms", "x-should-retry")
-ACTIONS = {"chat": chat, "loop": loop, "models": models, "model": model}
+ACTIONS = {"chat": chat, "loop": loop, "embeddings": embeddings, "models": models, "model": model}
 
 
 def dumped(value):

@@ -14,6 +14,8 @@ export interface Row {
   /** The class that the openai clients raise. */
   readonly type: string;
   readonly code: string;
+  /** The code on the paths of deployments, where it is another. */
+  readonly azureCode?: string;
   readonly param?: string;
   /** What the ledger gets; null for rows without a leaf. */
   readonly leaf: Leaf | null;
@@ -62,6 +64,7 @@ export const ROWS: readonly Row[] = [
     status: 404,
     type: 'NotFoundError',
     code: 'model_not_found',
+    azureCode: 'DeploymentNotFound',
     param: 'model',
     leaf: null,
     dispatches: 0,

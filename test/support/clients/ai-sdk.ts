@@ -1,21 +1,33 @@
 import assert from 'node:assert/strict';
 import { createOpenAI } from '@ai-sdk/openai';
-import { APICallError, generateText, isStepCount, jsonSchema, Output, streamText, tool } from 'ai';
+import { APICallError, embedMany, generateText, isStepCount, jsonSchema, Output, streamText, tool } from 'ai';
 import type { JSONValue, LanguageModelUsage, ToolSet } from 'ai';
 import { readWanted } from './asked.ts';
 import type { Wanted } from './asked.ts';
-import { steering, toolResult } from './client.ts';
+import { baseOf, steering, toolResult } from './client.ts';
 import type { Client, ClientCase, ClientError, ClientResult, Said, Usage } from './client.ts';
 
 /** The Vercel AI SDK with its provider for OpenAI, asked for chat completions. */
 export function aiSdkClient(): Client {
-  return { name: 'AI SDK', wire: false, ask, [Symbol.dispose]: () => {} };
+  return { name: 'AI SDK', surface: 'openai', wire: false, ask, [Symbol.dispose]: () => {} };
 }
 
 async function ask(asked: ClientCase): Promise<ClientResult> {
-  const provider = createOpenAI({ apiKey: asked.key, baseURL: `${asked.url}/v1${asked.below}` });
+  const provider = createOpenAI({ apiKey: asked.key, baseURL: baseOf(asked, 'openai') });
   const common = { headers: asked.headers, ...(asked.retries === null ? {} : { maxRetries: asked.retries }) };
   try {
+    if (asked.do === 'embeddings') {
+      const { model, input, dimensions } = asked.arguments;
+      const { embeddings, responses } = await embedMany({
+        ...common,
+        model: provider.embedding(String(model)),
+        values: [input].flat().map(String),
+        ...(dimensions === undefined
+          ? {}
+          : { providerOptions: { openai: { dimensions: Number(dimensions) } } }),
+      });
+      return { receipt: receiptOf(responses?.[0]?.headers), vectors: embeddings };
+    }
     const wanted = readWanted(asked);
     const options = { ...common, ...optionsOf(wanted), model: provider.chat(wanted.model) };
     if (wanted.stream) return await stream(options);

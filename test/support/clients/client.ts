@@ -6,7 +6,7 @@ export interface ClientCase {
   /** A path below the surface's own under which there is nothing; empty unless the case is about that. */
   readonly below: string;
   /** `loop` hands the result of each called tool back and ends with the answer to it. */
-  readonly do: 'chat' | 'loop' | 'models' | 'model';
+  readonly do: 'chat' | 'loop' | 'embeddings' | 'models' | 'model';
   /** As the request's body has them; a client with an interface of its own says the same in its words. */
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string>>;
@@ -60,15 +60,23 @@ export interface ClientResult {
   readonly said?: Said;
   /** Ids of models. */
   readonly models?: readonly string[];
+  readonly vectors?: readonly (readonly number[])[];
   readonly error?: ClientError;
 }
 
 /** A client that organisations use, driven as its documentation says. */
 export interface Client extends Disposable {
   readonly name: string;
+  readonly surface: 'openai' | 'azure';
   /** Takes the members of a request as they are, so that a test can also send what its types would not allow. */
   readonly wire: boolean;
   ask(asked: ClientCase): Promise<ClientResult>;
+}
+
+/** The URL that a client is given, after the documentation of each surface. */
+export function baseOf({ url, below }: ClientCase, surface: Client['surface']): string {
+  if (surface === 'openai') return `${url}/v1${below}`;
+  return below === '' ? url : `${url}/openai${below}`;
 }
 
 /** What a tool of `loop` gives back for a call of it. */

@@ -1,18 +1,21 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { AIMessageChunk, HumanMessage, ToolMessage } from '@langchain/core/messages';
 import type { AIMessage, BaseMessage, UsageMetadata } from '@langchain/core/messages';
-import { ChatOpenAI } from '@langchain/openai';
+import { AzureChatOpenAI, AzureOpenAIEmbeddings, ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
 import { APIError } from 'openai';
 import { readWanted } from './asked.ts';
 import type { Wanted } from './asked.ts';
-import { toolResult } from './client.ts';
+import { baseOf, toolResult } from './client.ts';
 import type { Client, ClientCase, ClientResult, Said } from './client.ts';
 import { describeApiError } from './node.ts';
 
 const HEADERS = 'undici:request:headers';
+const API_VERSION = '2024-10-21';
+
+type Surface = Client['surface'];
 
 /** LangChain for JavaScript with its package for OpenAI. */
-export function langChainClient(): Client {
+export function langChainClient(surface: Client['surface']): Client {
   let receipt: string | null = null;
   // LangChain shows no headers of a good reply, so the receipt's id is read off the connection.
   const watch = (message: unknown): void => {
@@ -23,11 +26,12 @@ export function langChainClient(): Client {
   };
   subscribe(HEADERS, watch);
   return {
-    name: 'LangChain',
+    name: surface === 'azure' ? 'LangChain, Azure' : 'LangChain',
+    surface,
     wire: false,
     async ask(asked) {
       try {
-        return { ...(await ACTIONS[asked.do](asked)), receipt };
+        return { ...(await ACTIONS[asked.do](asked, surface)), receipt };
       } catch (thrown) {
         if (!(thrown instanceof APIError)) throw thrown;
         return { error: describeApiError(thrown) };
@@ -37,25 +41,45 @@ export function langChainClient(): Client {
   };
 }
 
-const ACTIONS: Readonly<Record<ClientCase['do'], (asked: ClientCase) => Promise<ClientResult>>> = {
-  async chat(asked) {
+const ACTIONS: Readonly<
+  Record<ClientCase['do'], (asked: ClientCase, surface: Surface) => Promise<ClientResult>>
+> = {
+  async chat(asked, surface) {
     const wanted = readWanted(asked);
-    const chat = chatOf(asked, wanted);
+    const chat = chatOf(asked, wanted, surface);
     if (wanted.format !== null) return structured(chat, wanted.format);
     const prompt = [new HumanMessage(wanted.prompt)];
     return wanted.stream
       ? stream(bound(chat, wanted).stream(prompt))
       : { said: saidOf(await bound(chat, wanted).invoke(prompt)) };
   },
-  async loop(asked) {
+  async loop(asked, surface) {
     const wanted = readWanted(asked);
-    const chat = bound(chatOf(asked, wanted), wanted);
+    const chat = bound(chatOf(asked, wanted, surface), wanted);
     const messages: BaseMessage[] = [new HumanMessage(wanted.prompt)];
     const called = await chat.invoke(messages);
     messages.push(called);
     for (const call of saidOf(called).calls)
       messages.push(new ToolMessage({ tool_call_id: call.id, content: toolResult(call) }));
     return { said: saidOf(await chat.invoke(messages)) };
+  },
+  async embeddings(asked, surface) {
+    const { model, input, dimensions } = asked.arguments;
+    const fields = {
+      model: String(model),
+      ...(dimensions === undefined ? {} : { dimensions: Number(dimensions) }),
+    };
+    const embeddings =
+      surface === 'azure'
+        ? new AzureOpenAIEmbeddings({
+            ...fields,
+            ...azureOf(asked),
+            azureOpenAIApiEmbeddingsDeploymentName: fields.model,
+            // Its embeddings take the endpoint under this name, with the path of the deployments.
+            azureOpenAIBasePath: `${baseOf(asked, 'azure')}/openai/deployments`,
+          })
+        : new OpenAIEmbeddings({ ...fields, ...clientOf(asked) });
+    return { vectors: await embeddings.embedDocuments([input].flat().map(String)) };
   },
   async models() {
     throw new Error('LangChain does not list models');
@@ -68,18 +92,30 @@ const ACTIONS: Readonly<Record<ClientCase['do'], (asked: ClientCase) => Promise<
 function clientOf(asked: ClientCase) {
   return {
     apiKey: asked.key,
-    configuration: { baseURL: `${asked.url}/v1${asked.below}`, defaultHeaders: asked.headers },
+    configuration: { baseURL: baseOf(asked, 'openai'), defaultHeaders: asked.headers },
     ...(asked.retries === null ? {} : { maxRetries: asked.retries }),
   };
 }
 
-function chatOf(asked: ClientCase, wanted: Wanted): ChatOpenAI {
-  return new ChatOpenAI({
-    ...clientOf(asked),
+function azureOf(asked: ClientCase) {
+  return {
+    azureOpenAIApiKey: asked.key,
+    azureOpenAIEndpoint: baseOf(asked, 'azure'),
+    azureOpenAIApiVersion: API_VERSION,
+    configuration: { defaultHeaders: asked.headers },
+    ...(asked.retries === null ? {} : { maxRetries: asked.retries }),
+  };
+}
+
+function chatOf(asked: ClientCase, wanted: Wanted, surface: Surface): ChatOpenAI {
+  const fields = {
     model: wanted.model,
     ...(wanted.maxTokens === null ? {} : { maxTokens: wanted.maxTokens }),
     modelKwargs: { ...wanted.more },
-  });
+  };
+  return surface === 'azure'
+    ? new AzureChatOpenAI({ ...fields, ...azureOf(asked), azureOpenAIApiDeploymentName: wanted.model })
+    : new ChatOpenAI({ ...fields, ...clientOf(asked) });
 }
 
 function bound(chat: ChatOpenAI, { tools, choice, seed }: Wanted) {

@@ -1,24 +1,37 @@
-import OpenAI, { APIError } from 'openai';
-import { steering, toolResult } from './client.ts';
+import OpenAI, { APIError, AzureOpenAI } from 'openai';
+import { baseOf, steering, toolResult } from './client.ts';
 import type { Client, ClientCase, ClientError, ClientResult } from './client.ts';
 import { readWire } from './wire.ts';
 import type { WireResult } from './wire.ts';
+
+const API_VERSION = '2024-10-21';
 
 type ChatParameters = OpenAI.Chat.ChatCompletionCreateParams;
 type LoopParameters = OpenAI.Chat.ChatCompletionCreateParamsNonStreaming;
 
 /** The openai client for Node, in this process. */
-export function nodeClient(): Client {
-  return { name: 'openai for Node', wire: true, ask, [Symbol.dispose]: () => {} };
+export function nodeClient(surface: Client['surface']): Client {
+  return {
+    name: surface === 'azure' ? 'openai for Node, Azure' : 'openai for Node',
+    surface,
+    wire: true,
+    ask: async (asked) => ask(clientOf(asked, surface), asked),
+    [Symbol.dispose]: () => {},
+  };
 }
 
-async function ask(asked: ClientCase): Promise<ClientResult> {
-  const client = new OpenAI({
+function clientOf(asked: ClientCase, surface: Client['surface']): OpenAI {
+  const options = {
     apiKey: asked.key,
-    baseURL: `${asked.url}/v1${asked.below}`,
     defaultHeaders: { ...asked.headers },
     ...(asked.retries === null ? {} : { maxRetries: asked.retries }),
-  });
+  };
+  if (surface === 'azure')
+    return new AzureOpenAI({ ...options, endpoint: baseOf(asked, surface), apiVersion: API_VERSION });
+  return new OpenAI({ ...options, baseURL: baseOf(asked, surface) });
+}
+
+async function ask(client: OpenAI, asked: ClientCase): Promise<ClientResult> {
   try {
     return readWire(await ACTIONS[asked.do](client, asked));
   } catch (thrown) {
@@ -49,6 +62,14 @@ const ACTIONS: Readonly<
         : [],
     );
     return plainly(client, { ...body, messages: [...body.messages, first.message, ...results] });
+  },
+  async embeddings(client, asked) {
+    const given: Partial<OpenAI.EmbeddingCreateParams> = asked.arguments;
+    const { model = '', input = '', ...more } = given;
+    const body = { model, input, ...more };
+    const { data, response } = await client.embeddings.create(body).withResponse();
+    const vectors = data.data.map(({ embedding }) => embedding);
+    return { receipt: response.headers.get('sekisho-receipt'), vectors };
   },
   async models(client) {
     return { models: (await client.models.list()).data };

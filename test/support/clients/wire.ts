@@ -8,17 +8,19 @@ export interface WireResult {
   readonly reply?: unknown;
   readonly chunks?: readonly unknown[];
   readonly models?: readonly unknown[];
+  readonly vectors?: readonly (readonly number[])[];
   readonly error?: ClientError;
 }
 
 /** Reads a result; every reply and every piece of a stream must be as OpenAI describes it. */
 export function readWire(result: WireResult): ClientResult {
-  const { receipt = null, reply, chunks, models, error } = result;
+  const { receipt = null, reply, chunks, models, vectors, error } = result;
   return {
     receipt,
     ...(reply === undefined ? {} : { said: whole(reply) }),
     ...(chunks === undefined ? {} : { said: joined(chunks) }),
     ...(models === undefined ? {} : { models: models.map((model) => String(Object(model).id)) }),
+    ...(vectors === undefined ? {} : { vectors }),
     ...(error === undefined ? {} : { error }),
   };
 }
