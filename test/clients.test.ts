@@ -133,6 +133,17 @@ for (const client of clients) {
 }
 
 for (const client of clients)
+  test(`${client.name}: messages that do not fit the local model are refused before any of it is answered`, async () => {
+    const { error } = await client.ask({ ...use('tiny'), fill: 40_000 });
+    assert.deepEqual(
+      [error?.status, error?.code, error?.param],
+      [400, 'context_length_exceeded', 'messages'],
+    );
+    const { text } = await site.call(`/v1/receipts/${error?.requestId}?wait=10`);
+    assert.equal(leavesOf(text).at(-1)?.outcome?.['status'], 'not-sent');
+  });
+
+for (const client of clients)
   for (const model of ['scripted', 'tiny'])
     test(`${client.name}, ${model}: embeds texts, each into its own vector`, async () => {
       const input = ['関所', 'the gate'];

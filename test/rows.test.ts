@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { allClients } from './support/clients/all.ts';
 import type { Client, ClientCase, ClientError, ClientResult } from './support/clients/client.ts';
 import { loopbackProvider } from './support/governance.ts';
+import { keyWith } from './support/keys.ts';
 import { ROWS } from './support/error-rows.ts';
 import type { Leaf, Row } from './support/error-rows.ts';
 import { validateReply } from './support/openai-schema.ts';
@@ -17,6 +18,7 @@ const held = new AsyncDisposableStack();
 let home: Provider;
 let abroad: Provider;
 let site: Site;
+let operator: string;
 const clients = allClients(held);
 
 before(async () => {
@@ -28,6 +30,11 @@ before(async () => {
   site = await startSite({
     config: { routing: ONE_ATTEMPT },
     governance: {
+      site: {
+        purposes: [
+          { id: 'care', title: { ja: '診療の要約', en: 'care' }, approval: { role: 'owner', hours: 8 } },
+        ],
+      },
       providers: [
         loopbackProvider({ id: 'home', url: home.url, models }),
         loopbackProvider({ id: 'abroad', url: abroad.url, models, country: 'US' }),
@@ -54,6 +61,7 @@ before(async () => {
     },
   });
   held.defer(async () => void (await site.stop()));
+  operator = (await keyWith(site, ['operator'])).key;
 });
 
 after(async () => held.disposeAsync());
@@ -107,7 +115,12 @@ function codeOf(client: Client, row: Row): string {
 async function ask(client: Client, row: Row, retries: number | null): Promise<ClientResult> {
   home.behaveAlways(row.provider ?? { kind: 'answer' });
   try {
-    return await client.ask({ ...base(), retries, ...row.asked });
+    return await client.ask({
+      ...base(),
+      retries,
+      ...(row.role === undefined ? {} : { key: operator }),
+      ...row.asked,
+    });
   } finally {
     home.behaveAlways({ kind: 'answer' });
   }

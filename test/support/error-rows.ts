@@ -8,6 +8,8 @@ export interface Row {
   /** How the provider answers each request of this row. */
   readonly provider?: Behaviour;
   readonly asked?: Partial<ClientCase>;
+  /** The only role of the key; that of the administrator unless told. */
+  readonly role?: 'operator';
   /** Only clients that take the members of a request as they are can ask like this. */
   readonly wire?: true;
   readonly status: number;
@@ -47,6 +49,15 @@ export const ROWS: readonly Row[] = [
     status: 401,
     type: 'AuthenticationError',
     code: 'invalid_api_key',
+    leaf: null,
+    dispatches: 0,
+  },
+  {
+    name: 'a key without the role of a caller',
+    role: 'operator',
+    status: 403,
+    type: 'PermissionDeniedError',
+    code: 'forbidden',
     leaf: null,
     dispatches: 0,
   },
@@ -176,6 +187,17 @@ export const ROWS: readonly Row[] = [
     param: 'Sekisho-Purpose',
     leaf: DENIED,
     dispatches: 0,
+  },
+  {
+    name: 'a purpose that nobody approved',
+    asked: { headers: { 'sekisho-purpose': 'care' } },
+    status: 403,
+    type: 'PermissionDeniedError',
+    code: 'approval_required',
+    param: 'Sekisho-Purpose',
+    leaf: DENIED,
+    dispatches: 0,
+    also: ({ body }) => assert.equal(inner(body)['purpose'], 'care'),
   },
   {
     name: 'a residency that policy denies',
