@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { identity } from './support/certificates.ts';
+import { httpSide, tcpSide, type FarSide } from './support/far-side.ts';
 import { loopbackProvider } from './support/governance.ts';
 import { validateReply } from './support/openai-schema.ts';
 import {
@@ -48,6 +51,17 @@ const ENDINGS: Readonly<Record<Misbehaviour, { readonly plain: Ending; readonly 
     'not-http': { plain: HEADLESS_GARBAGE, streamed: HEADLESS_GARBAGE },
   };
 
+const REFUSED_CERTIFICATE: Ending = {
+  status: 502,
+  code: 'egress_denied',
+  outcome: ['refused', 'certificate', null],
+};
+const NOT_SENT: Ending = {
+  status: 503,
+  code: 'no_eligible_endpoint',
+  outcome: ['not-sent', 'no_eligible_endpoint', null],
+};
+
 /** Pieces of what the misbehaving provider says. */
 const ITS_WORDS = /CNRY|scripted status|maintenance|this is not JSON|\[\[\[|ESMTP|"world"/;
 
@@ -61,6 +75,20 @@ before(async () => {
   home = held.use(await startProvider());
   const closed = `http://127.0.0.1:${await freePort()}`;
   const models = { m: 'c3' } as const;
+  const [own, other] = ['own', 'other'].map((name) => identity({ name, hosts: ['127.0.0.1'] }));
+  assert.ok(own !== undefined && other !== undefined);
+  const stranger = held.use(
+    await httpSide((_, response) => response.end('{}'), { tls: { identity: other } }),
+  );
+  const plain = held.use(await tcpSide((socket) => socket.end('220 mail.example ESMTP\r\n')));
+  const eager = held.use(await tcpSide((socket) => socket.on('data', () => answerTwice(socket))));
+  const pinned = (id: string, { port }: FarSide): ReturnType<typeof loopbackProvider> =>
+    loopbackProvider({
+      id,
+      url: `https://127.0.0.1:${port}`,
+      models,
+      network: { pins: [own.spki, `sha256:${'0'.repeat(64)}`] },
+    });
   const inOrder = (...ids: string[]): object => ({
     from: ids.map((id) => ({ endpoint: `${id}/m`, weight: 1 })),
     strategy: 'order',
@@ -72,6 +100,9 @@ before(async () => {
         loopbackProvider({ id: 'home', url: home.url, models }),
         loopbackProvider({ id: 'closed', url: closed, models }),
         loopbackProvider({ id: 'shut', url: closed, models }),
+        pinned('stranger', stranger),
+        pinned('plain', plain),
+        loopbackProvider({ id: 'eager', url: `http://127.0.0.1:${eager.port}`, models }),
         loopbackProvider({
           id: 'expired',
           url: home.url,
@@ -83,6 +114,9 @@ before(async () => {
         chat: inOrder('home'),
         pair: inOrder('closed', 'home'),
         down: inOrder('closed', 'shut'),
+        stranger: inOrder('stranger'),
+        plain: inOrder('plain'),
+        eager: inOrder('eager'),
         expired: inOrder('expired'),
       },
     },
@@ -155,6 +189,18 @@ async function meets(
   await until(() => home.open <= 1, 'no socket to the provider is left over');
 }
 
+/** The answer to a request, and 20 ms later one that nobody asked for, on a connection that stays open. */
+function answerTwice(socket: Socket): void {
+  const say = (content: string): void => {
+    const choices = [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }];
+    const text = JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'm', choices });
+    const head = `content-type: application/json\r\ncontent-length: ${text.length}`;
+    socket.write(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n${text}`);
+  };
+  say('own');
+  setTimeout(() => socket.destroyed || say('planted'), 20);
+}
+
 /** The error of a plain reply, or the event that ends a stream in place of its normal end. */
 function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
   const last = inStream
@@ -168,6 +214,30 @@ function errorOf(asked: Asked, inStream: boolean): { readonly code: unknown } {
   assert.deepEqual(validateReply('ErrorResponse', parsed), []);
   return Object(Object(parsed)['error']);
 }
+
+for (const [model, what, ending] of [
+  ['stranger', 'a certificate that is not the one of the record', REFUSED_CERTIFICATE],
+  ['plain', 'no TLS', NOT_SENT],
+] as const)
+  for (const stream of [false, true])
+    test(`${what}, asked ${stream ? 'for a stream' : 'plainly'}, gives ${ending.code}`, async () => {
+      const asked = await chat(site, chatBody('one two', { stream, model }));
+      assert.equal(asked.status, ending.status, asked.text);
+      assert.equal(errorOf(asked, false).code, ending.code);
+      const [leaves] = leavesOf(await receiptOf(site, asked));
+      const { status, code, http, in: sent } = leaves?.outcome ?? {};
+      assert.deepEqual([status, code, http, sent], [...ending.outcome, 0]);
+    });
+
+test('an answer that comes while nothing is asked is nobody’s', async () => {
+  for (let i = 0; i < 4; i++) {
+    const asked = await chat(site, chatBody('hello').replace('"chat"', '"eager"'));
+    assert.equal(asked.status, 200, asked.text);
+    assert.match(asked.text, /"own"/);
+    // Until it is there; HTTP/1.1 has nothing that would tell it from an answer once another request is under way.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+});
 
 test('a closed endpoint is followed by the next, each with its own decision', async () => {
   const asked = await chat(site, chatBody('hello').replace('"chat"', '"pair"'));
