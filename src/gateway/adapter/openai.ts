@@ -16,6 +16,8 @@ export interface OpenAiTarget {
 /** Chat parameters that a provider of the OpenAI kind takes; whatever is not listed is refused by name. */
 export const OPENAI_CHAT: ReadonlySet<string> = new Set([
   'frequency_penalty',
+  'function_call',
+  'functions',
   'logit_bias',
   'logprobs',
   'max_completion_tokens',
@@ -24,9 +26,12 @@ export const OPENAI_CHAT: ReadonlySet<string> = new Set([
   'model',
   'n',
   'parallel_tool_calls',
+  'prediction',
   'presence_penalty',
+  'prompt_cache_key',
   'reasoning_effort',
   'response_format',
+  'safety_identifier',
   'seed',
   'stop',
   'stream',

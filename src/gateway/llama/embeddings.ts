@@ -16,7 +16,7 @@ import { silent, watchdog } from './watchdog.ts';
 export const LLAMA_EMBEDDINGS = '/embeddings';
 
 /** Every parameter of CreateEmbeddingRequest. A name that is not here is refused, never dropped. */
-const EMBEDDING_PARAMETERS: Readonly<Record<string, Fact>> = {
+export const EMBEDDING_PARAMETERS: Readonly<Record<string, Fact>> = {
   input: obeyed,
   model: obeyed,
   encoding_format: obeyed,
