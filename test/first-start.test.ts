@@ -36,6 +36,15 @@ test('a kind that no adapter speaks refuses the first start, and a corrected dra
   await refusedThenMended(folder(t), { governance: bedrock }, /near\/m: no adapter speaks bedrock/);
 });
 
+test('a version that a provider has no use for refuses the first start, and a corrected draft starts', async (t) => {
+  const versioned = { ...GOOD, providers: [{ ...NEAR, apiVersion: '2024-10-21' }] };
+  await refusedThenMended(
+    folder(t),
+    { governance: versioned },
+    /near\/m: a provider of kind openai has no apiVersion/,
+  );
+});
+
 test('a secret that the configuration lacks refuses the first start, and a corrected draft starts', async (t) => {
   const locked = { ...GOOD, providers: [{ ...NEAR, secret: 'far-key' }] };
   await refusedThenMended(folder(t), { governance: locked }, /near\/m needs the secret "far-key"/);

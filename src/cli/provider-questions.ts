@@ -30,8 +30,8 @@ const SERVICE: readonly Question[] = [
     form: 'text',
     need: 'needed',
     ask: {
-      ja: '話し方（openai、自機のモデルは llama）',
-      en: 'kind (openai, or llama for a model of this machine)',
+      ja: '話し方（openai、azure、自機のモデルは llama）',
+      en: 'kind (openai, azure, or llama for a model of this machine)',
     },
   },
   {
@@ -39,7 +39,10 @@ const SERVICE: readonly Question[] = [
     at: ['url'],
     form: 'text',
     need: 'needed',
-    ask: { ja: 'URL（/v1 まで）', en: 'url, up to and including /v1' },
+    ask: {
+      ja: 'URL（/v1 まで。Azure のデプロイなら /openai まで）',
+      en: 'url, up to and including /v1, or /openai for the deployments of Azure',
+    },
   },
   {
     flag: 'secret',
@@ -52,6 +55,17 @@ const SERVICE: readonly Question[] = [
     },
   },
 ];
+
+const API_VERSION: Question = {
+  flag: 'api-version',
+  at: ['apiVersion'],
+  form: 'text',
+  need: 'option',
+  ask: {
+    ja: 'Azure のデプロイの api-version（例 2024-10-21。URL が /v1 で終わるなら空）',
+    en: 'api-version of the deployments of Azure (like 2024-10-21; empty when the url ends in /v1)',
+  },
+};
 
 const MODELS: Question = {
   flag: 'model',
@@ -208,10 +222,11 @@ const NETWORK: readonly Question[] = [
   },
 ];
 
-/** Which questions a provider of this kind has; a model of this machine has no place of its own. */
+/** Which questions a provider of this kind has, all without one; a model of this machine has no place of its own. */
 export function questionsFor(kind: string | undefined): readonly Question[] {
   if (kind === 'llama') return [...SERVICE.filter(({ flag }) => flag === 'kind'), MODELS];
-  return [...SERVICE, MODELS, ...RECORD, ...NETWORK];
+  const service = kind === undefined || kind === 'azure' ? [...SERVICE, API_VERSION] : SERVICE;
+  return [...service, MODELS, ...RECORD, ...NETWORK];
 }
 
 const UNKNOWN = new Set(['', 'unknown', '不明']);

@@ -169,6 +169,19 @@ test('a model of this machine needs no record and no network', async (context) =
   });
 });
 
+test('a provider of the kind azure has a version of its interface', async (context) => {
+  const folder = temporary(context);
+  const azure = { kind: 'azure', url: 'https://ai.example/openai', 'api-version': '2024-10-21' };
+  const more = { ...FLAGS, ...azure };
+  const ran = await run(add('azure', more), folder);
+  assert.equal(ran.code, 0, ran.err);
+  const draft = draftIn(folder, 'azure');
+  assert.equal(Object(draft).apiVersion, '2024-10-21');
+  const wrong = await run(add('other', { ...more, 'api-version': 'latest' }), folder);
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.err, /apiVersion/);
+});
+
 async function dialog(locale: string, given: Readonly<Record<string, string>>, typed: readonly string[]) {
   const prompts: string[] = [];
   const rest = [...typed];

@@ -27,7 +27,8 @@ const KINDS: ReadonlySet<string> = new Set(['llama', 'openai', 'azure']);
 
 /**
  * Makes every endpoint of a bundle ready to be asked.
- * @throws Fault `gateway.unknown_kind`, `gateway.secret_missing` (details.endpoint), which keep the bundle from running.
+ * @throws Fault `gateway.unknown_kind`, `gateway.secret_missing`, `gateway.unused_version` (details.endpoint), which keep
+ * the bundle from running.
  */
 export function bundleEndpoints(
   engine: policy.PolicyEngine,
@@ -47,6 +48,7 @@ export function requireAdapters(
 ): void {
   for (const facts of endpoints) {
     if (!KINDS.has(facts.kind)) throw unknownKind(facts);
+    if (facts.kind !== 'azure' && facts.apiVersion !== null) throw unusedVersion(facts);
     if (facts.kind !== 'llama') secretOf(facts, secrets);
   }
 }
@@ -105,6 +107,12 @@ function placed(
 function networkOf({ id, network }: policy.Endpoint): NonNullable<policy.Endpoint['network']> {
   if (network === null) throw new Fault('invalid', 'gateway.no_network', `${id} has no url`);
   return network;
+}
+
+// A version that is written and not sent would be believed.
+function unusedVersion({ id, kind }: policy.Endpoint): Fault {
+  const message = `${id}: a provider of kind ${kind} has no apiVersion; that of kind azure has`;
+  return new Fault('invalid', 'gateway.unused_version', message, { details: { endpoint: id } });
 }
 
 function unknownKind({ id, kind }: policy.Endpoint): Fault {
