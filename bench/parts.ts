@@ -1,7 +1,7 @@
 import { silentLog } from '../src/core/log.ts';
 import { systemWorld } from '../src/core/world.ts';
 import { prepareOpenAiChat } from '../src/gateway/adapter/openai.ts';
-import { readCompletion } from '../src/gateway/chat/completions.ts';
+import { LONGEST_COMPLETION, readCompletion } from '../src/gateway/chat/completions.ts';
 import { plainRelay } from '../src/gateway/chat/relay-plain.ts';
 import { parseChat } from '../src/gateway/chat/request.ts';
 import { createEgress } from '../src/egress/egress.ts';
@@ -80,7 +80,7 @@ function relay(answer: Buffer): void {
       resume: nothing,
       abort: nothing,
     },
-    readCompletion,
+    { read: readCompletion, longest: LONGEST_COMPLETION },
   );
   handler.onHead(200, { 'content-type': 'application/json' });
   handler.onData(answer);

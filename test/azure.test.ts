@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI, { APIError, AzureOpenAI } from 'openai';
+import { DEPLOYMENT, leavesBehind, startAzureSite, VERSION } from './support/azure-site.ts';
 import { azureFiltered, PROMPT_RESULTS } from './support/azure-wire.ts';
 import { vectorOf } from './support/embeddings-wire.ts';
-import { loopbackProvider } from './support/governance.ts';
 import { validateReply } from './support/openai-schema.ts';
-import { startProvider, type Provider } from './support/provider.ts';
-import { leavesOf } from './support/road.ts';
-import { ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
-import { tinyModels, tinyReady } from './support/tiny-model.ts';
+import type { Provider } from './support/provider.ts';
+import type { Site } from './support/site.ts';
 
-const VERSION = '2024-10-21';
-/** A name that no path holds unescaped. */
-const DEPLOYMENT = 'team/gpt:4.1';
 const TEXT = '関所を通る荷物';
 const MESSAGES = [{ role: 'user', content: TEXT }] as const;
 const TOOL = {
@@ -26,44 +21,11 @@ let azure: Provider;
 let abroad: Provider;
 let site: Site;
 
+const leaves = async (reply: { readonly headers: Headers }): ReturnType<typeof leavesBehind> =>
+  leavesBehind(site, reply);
+
 before(async () => {
-  azure = held.use(await startProvider());
-  abroad = held.use(await startProvider({ host: '127.0.0.2' }));
-  const facts = { kind: 'azure', secret: 'azure' };
-  const models = { 'gpt-4.1': 'c3' } as const;
-  const only = (endpoint: string): object => ({ from: [{ endpoint, weight: 1 }] });
-  site = await startSite({
-    models: await tinyModels(held),
-    secrets: { azure: 'azure-secret' },
-    config: { routing: ONE_ATTEMPT },
-    governance: {
-      providers: [
-        {
-          ...loopbackProvider({ id: 'classic', url: azure.url, models }),
-          ...facts,
-          url: `${azure.url}/openai`,
-          apiVersion: VERSION,
-        },
-        {
-          ...loopbackProvider({ id: 'plain', url: azure.url, models }),
-          ...facts,
-          url: `${azure.url}/openai/v1`,
-        },
-        loopbackProvider({ id: 'openai', url: azure.url, models }),
-        loopbackProvider({ id: 'abroad', url: abroad.url, models, country: 'US' }),
-        { id: 'local', kind: 'llama', models: { tiny: { accepts: 'c3' } } },
-      ],
-      models: {
-        [DEPLOYMENT]: only('classic/gpt-4.1'),
-        v1: only('plain/gpt-4.1'),
-        openai: only('openai/gpt-4.1'),
-        abroad: only('abroad/gpt-4.1'),
-        tiny: only('local/tiny'),
-      },
-    },
-  });
-  held.defer(async () => void (await site.stop()));
-  await tinyReady(site);
+  ({ site, azure, abroad } = await startAzureSite(held));
 });
 
 after(async () => held.disposeAsync());
@@ -268,101 +230,6 @@ for (const [method, at, status, code] of PATHS)
     assert.equal(Object(shown).error.code, code);
   });
 
-const EMBEDDERS = [DEPLOYMENT, 'v1', 'openai', 'tiny'];
-
-for (const model of EMBEDDERS)
-  test(`${model}: embeddings in base64 are those in floats, and follow the description`, async () => {
-    const input = ['the gate', '関所'];
-    const ask = async (format: string) => {
-      const body = JSON.stringify({ model, input, encoding_format: format });
-      const reply = await site.call('/v1/embeddings', { method: 'POST', body });
-      assert.equal(reply.status, 200, reply.text);
-      const { data, usage } = JSON.parse(reply.text) as OpenAI.CreateEmbeddingResponse;
-      assert.ok(usage.prompt_tokens > 0);
-      return { data, reply };
-    };
-    const floats = await ask('float');
-    assert.deepEqual(validateReply('CreateEmbeddingResponse', JSON.parse(floats.reply.text)), []);
-    const [base64] = (await ask('base64')).data;
-    // The client's types know floats only, although it asks for base64 itself.
-    const bytes = Buffer.from(String(base64?.embedding), 'base64');
-    const decoded = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
-    assert.deepEqual(decoded, floats.data[0]?.embedding);
-    assert.notDeepEqual(floats.data[0]?.embedding, floats.data[1]?.embedding);
-    const [leaf] = await leaves(floats.reply);
-    assert.equal(leaf?.decision['effect'], 'allow');
-    assert.equal(leaf?.decision['surface'], 'openai');
-    assert.equal(leaf?.outcome?.['status'], 'ok');
-  });
-
-for (const encoding of ['float', 'base64'] as const)
-  test(`a provider that always sends ${encoding} is turned into what was asked for`, async () => {
-    const client = new OpenAI({ baseURL: `${site.url}/v1`, apiKey: site.adminKey, maxRetries: 0 });
-    for (const encoding_format of ['float', 'base64'] as const) {
-      azure.behave({ kind: 'answer', encoding });
-      const { data } = await client.embeddings.create({
-        model: 'openai',
-        input: [[1, 2], [3]],
-        encoding_format,
-      });
-      const [first] = data;
-      if (encoding_format === 'float') assert.deepEqual(first?.embedding, vectorOf('[1,2]'));
-      else assert.equal(typeof first?.embedding, 'string');
-    }
-  });
-
-test('the local vectors have length 1', async () => {
-  const client = new OpenAI({ baseURL: `${site.url}/v1`, apiKey: site.adminKey, maxRetries: 0 });
-  const { data } = await client.embeddings.create({ model: 'tiny', input: 'the gate' });
-  assert.ok(Math.abs(Math.hypot(...(data[0]?.embedding ?? [])) - 1) < 1e-5);
-});
-
-const REFUSED: readonly (readonly [string, object, string, string])[] = [
-  ['tiny', { input: 'a', dimensions: 8 }, 'unsupported_parameter', 'dimensions'],
-  ['tiny', { input: [1, 2, 3] }, 'unsupported_parameter', 'input'],
-  ['tiny', { input: 'a '.repeat(20_000) }, 'context_length_exceeded', 'input'],
-  ['openai', { input: 'a', task: 'query' }, 'unsupported_parameter', 'task'],
-  [DEPLOYMENT, { input: 'a', task: 'query' }, 'unsupported_parameter', 'task'],
-  ['openai', { input: [] }, 'invalid_request', 'input'],
-  ['openai', { input: ['a', ''] }, 'invalid_request', 'input'],
-  ['openai', { input: ['a', 1] }, 'invalid_request', 'input'],
-  ['openai', { input: 'a', dimensions: 0 }, 'invalid_request', 'dimensions'],
-  ['openai', { input: 'a', encoding_format: 'hex' }, 'invalid_request', 'encoding_format'],
-  ['no-such', { input: 'a' }, 'model_not_found', 'model'],
-];
-
-for (const [model, more, code, param] of REFUSED)
-  test(`embeddings of ${model} refuse ${JSON.stringify(more).slice(0, 40)} by name`, async () => {
-    const before = azure.requests.length;
-    const reply = await site.call('/v1/embeddings', {
-      method: 'POST',
-      body: JSON.stringify({ model, ...more }),
-    });
-    const { error } = JSON.parse(reply.text) as { error: Record<string, unknown> };
-    assert.deepEqual([error['code'], error['param']], [code, param]);
-    assert.equal(azure.requests.length, before);
-  });
-
-for (const kind of ['garbage', 'wrong-shape', 'half-json', 'wrong-type'] as const)
-  test(`embeddings from a provider that answers ${kind} are an error`, async () => {
-    azure.behave({ kind });
-    const reply = await site.call('/v1/embeddings', {
-      method: 'POST',
-      body: '{"model":"openai","input":"a"}',
-    });
-    assert.equal(reply.status, 502);
-    const [leaf] = await leaves(reply);
-    assert.equal(leaf?.outcome?.['status'], 'provider-error');
-  });
-
-test('embeddings are denied where policy denies, on record', async () => {
-  const reply = await site.call('/v1/embeddings', { method: 'POST', body: '{"model":"abroad","input":"a"}' });
-  assert.equal(reply.status, 403);
-  const [leaf] = await leaves(reply);
-  assert.equal(leaf?.decision['effect'], 'deny');
-  assert.equal(abroad.connections, 0);
-});
-
 async function read(stream: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of stream);
 }
@@ -375,12 +242,4 @@ async function errorOf(asked: Promise<unknown>): Promise<APIError> {
     throw thrown;
   }
   return assert.fail('expected an error');
-}
-
-async function leaves({ headers }: { readonly headers: Headers }): Promise<ReturnType<typeof leavesOf>> {
-  const id = headers.get('sekisho-receipt');
-  const receipt = await site.call(`/v1/receipts/${id}?wait=10`);
-  assert.equal(receipt.status, 200);
-  assert.equal(JSON.parse(receipt.text).state, 'closed');
-  return leavesOf(receipt.text);
 }

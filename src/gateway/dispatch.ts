@@ -128,7 +128,7 @@ function start(run: Run, turn: Turn<Prepared>, client: Client): Relay {
     resume: () => call?.resume(),
     abort: () => call?.abort(),
   };
-  const relay = run.operation.stream ? streamRelay(context) : plainRelay(context, run.operation.read);
+  const relay = run.operation.stream ? streamRelay(context) : plainRelay(context, run.operation);
   client.relay = relay;
   if (client.gone) {
     relay.clientGone();

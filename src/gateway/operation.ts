@@ -12,6 +12,8 @@ export interface Operation {
   /** The caller's name of the model. */
   readonly model: string;
   readonly stream: boolean;
+  /** Bytes of the longest plain answer that can be right; it is held whole. */
+  readonly longest: number;
   /**
    * The request as this endpoint wants it.
    * @throws Fault `gateway.unsupported_parameter` for what it cannot honour.

@@ -5,6 +5,9 @@ import { isRecord } from '../json-body.ts';
 import type { Surface } from '../operation.ts';
 import { parseChat } from './request.ts';
 
+/** Bytes; what exceeds this is no chat completion. */
+export const LONGEST_COMPLETION = 32 * 1024 * 1024;
+
 /** `POST /v1/chat/completions` and its kin, plain and streamed. `named` is the model that the path names, if it does. */
 export async function chatCompletions(
   gateway: Gateway,
@@ -17,6 +20,7 @@ export async function chatCompletions(
     surface,
     model: chat.model,
     stream: chat.stream,
+    longest: LONGEST_COMPLETION,
     prepare: (endpoint) => endpoint.prepareChat(chat),
     read: readCompletion,
   });

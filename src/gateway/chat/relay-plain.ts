@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { garbage, refusedByProvider, transportFailure } from './outcome.ts';
+import type { Operation } from '../operation.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 
-/** A plain answer is held whole until its outcome is durable; what exceeds this is no answer. */
-const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+type Expected = Pick<Operation, 'read' | 'longest'>;
 
-/** Gathers a plain JSON answer; `read` gives the caller's, or null for what is not the answer that was asked for. */
-export function plainRelay(context: RelayContext, read: (body: Buffer) => Buffer | null): Relay {
+/** Gathers a plain JSON answer, which is held whole until its outcome is durable, and reads it as the one asked for. */
+export function plainRelay(context: RelayContext, { read, longest }: Expected): Relay {
   const { promise, resolve } = Promise.withResolvers<Relayed>();
   const traffic: Traffic = { received: 0 };
   const chunks: Buffer[] = [];
@@ -32,7 +32,7 @@ export function plainRelay(context: RelayContext, read: (body: Buffer) => Buffer
       onData(chunk) {
         traffic.received += chunk.length;
         chunks.push(chunk);
-        if (traffic.received > MAX_ANSWER_BYTES) fail(garbage(context.endpoint));
+        if (traffic.received > longest) fail(garbage(context.endpoint));
         return true;
       },
       onEnd() {
