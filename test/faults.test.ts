@@ -1,15 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -19,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { decodeBatch, encodeBatch, SEGMENT_HEADER_BYTES } from '../src/ledger/segment.ts';
 import { verifyReceipt } from '../src/ledger/verify/index.ts';
 import { forEach, holdReceipt, LogMemory } from './support/crash.ts';
-import { askInTurn, chatOver, drive } from './support/load.ts';
+import { askInTurn, chatOver } from './support/load.ts';
 import type { Exchange } from './support/load.ts';
 import { allClients } from './support/clients/all.ts';
 import type { Client } from './support/clients/client.ts';
@@ -27,22 +17,20 @@ import { startProvider } from './support/provider.ts';
 import type { Provider } from './support/provider.ts';
 import { startSite } from './support/site.ts';
 import type { Site, SiteOptions } from './support/site.ts';
+import { denyUntilFull, mountSmallDisk } from './support/small-disk.ts';
 
 const PLANTED_SITE = fileURLToPath(new URL('./support/planted-site.ts', import.meta.url));
-const MEGABYTE = 1 << 20;
 /** Two write-ahead segments, the database, and little else. */
 const SMALL_DISK = 'size=48m';
-const ADMIN_KEY = `sk-${'0'.repeat(8)}`;
 
 test('a full disk: nothing is dispatched, nothing acknowledged is lost, and space brings service back', async (t) => {
   await using provider = await startProvider();
   const root = temporary(t);
-  await using site = await startSite({ ...onTmpfs(root, SMALL_DISK), ...chatOver(provider) });
-  // DATA as the site sees it: its disk is mounted for it alone.
-  const data = `/proc/${site.pid}/root${site.data}`;
+  await using disk = await mountSmallDisk(root, SMALL_DISK);
+  await using site = await startSite({ ...disk.options, ...chatOver(provider) });
   const memory = await LogMemory.of(site);
   const answered = await askInTurn(site, 4);
-  const denied = await denyUntilFull(site, path.join(data, 'filler'));
+  const denied = await denyUntilFull(site, path.join(disk.data, 'filler'));
 
   const seen = provider.bytes;
   const [refused] = await askInTurn(site, 1);
@@ -52,7 +40,7 @@ test('a full disk: nothing is dispatched, nothing acknowledged is lost, and spac
   assert.equal(provider.bytes, seen);
   assert.equal((await site.call('/readyz')).status, 503);
 
-  rmSync(path.join(data, 'filler'));
+  rmSync(path.join(disk.data, 'filler'));
   answered.push(await askUntilServed(site));
   assert.equal((await site.call('/readyz')).status, 200);
   await forEach(answered, async (one) => void (await holdReceipt(site, memory, one.rid ?? '', one)));
@@ -134,7 +122,8 @@ test('a port in use is named', async (t) => {
 test('a data directory that cannot be written is named', async (t) => {
   await using provider = await startProvider();
   const root = temporary(t);
-  const starting = startSite({ ...onTmpfs(root, 'ro'), ...chatOver(provider) });
+  await using disk = await mountSmallDisk(root, 'ro');
+  const starting = startSite({ ...disk.options, ...chatOver(provider) });
   await assert.rejects(starting, refusal(`cannot use the data directory ${path.join(root, 'data')}`));
 });
 
@@ -147,48 +136,6 @@ function refusal(message: string): (error: unknown) => boolean {
     assert.ok(err.join('\n').includes(message), error.message);
     return true;
   };
-}
-
-/** A site whose DATA is a disk of its own, which ends with it. */
-function onTmpfs(root: string, options: string): SiteOptions {
-  const data = path.join(root, 'data');
-  mkdirSync(data, { recursive: true });
-  const mount = 'mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@"';
-  const spaces = process.getuid?.() === 0 ? '-m' : '-rm';
-  return {
-    root,
-    wrap: ['unshare', spaces, 'sh', '-c', mount, data, options],
-    env: { SEKISHO_ADMIN_KEY: ADMIN_KEY },
-  };
-}
-
-/** Fills the disk, and what was allocated before it was full, with denials. */
-async function denyUntilFull(site: Site, filler: string): Promise<readonly Exchange[]> {
-  const denied: Exchange[] = [];
-  const file = openSync(filler, 'w');
-  try {
-    for (let round = 0; round < 20; round++) {
-      fill(file);
-      const some: Exchange[] = [];
-      await drive(site, { concurrency: 16, count: 256, headers: { 'sekisho-label': 'c3' } }, some);
-      denied.push(...some.filter(({ status }) => status === 403));
-      if (some.some(({ status }) => status === 503)) return denied;
-    }
-  } finally {
-    closeSync(file);
-  }
-  throw new Error(`the disk never became full: ${denied.length} requests were recorded`);
-}
-
-function fill(file: number): void {
-  for (const size of [MEGABYTE, 4096]) {
-    try {
-      for (;;) writeSync(file, Buffer.alloc(size));
-    } catch (error) {
-      assert.ok(error instanceof Error && 'code' in error);
-      assert.equal(error.code, 'ENOSPC');
-    }
-  }
 }
 
 async function askUntilServed(site: Site): Promise<Exchange> {

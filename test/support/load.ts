@@ -47,7 +47,7 @@ export async function drive(
   let begun = 0;
   const worker = async (): Promise<void> => {
     while (begun < (load.count ?? Infinity) && load.signal?.aborted !== true) {
-      const exchange = newExchange(begun++);
+      const exchange = newExchange({ stream: begun++ % 2 === 1 });
       into.push(exchange);
       try {
         await ask(site, exchange, load.headers);
@@ -71,10 +71,10 @@ export async function askInTurn(
 
 let made = 0;
 
-function newExchange(number: number): Exchange {
+/** A question that was not asked yet. */
+export function newExchange({ stream }: { readonly stream: boolean }): Exchange {
   made += 1;
   const canary = `canary-${process.pid}-${String(made).padStart(6, '0')}-end`;
-  const stream = number % 2 === 1;
   const body = { model: 'chat', stream, messages: [{ role: 'user', content: `say ${canary} again` }] };
   return {
     canary,
@@ -87,10 +87,11 @@ function newExchange(number: number): Exchange {
   };
 }
 
-async function ask(
+/** Asks it; rejects when the connection breaks. */
+export async function ask(
   { url, adminKey }: { readonly url: string; readonly adminKey: string },
   exchange: Exchange,
-  headers: Load['headers'],
+  headers?: Load['headers'],
 ): Promise<void> {
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
