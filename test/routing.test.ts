@@ -86,6 +86,9 @@ test('an endpoint that fails is followed by another legal one, each with its own
       ['near/m', 'provider-error', status],
       ['far/m', 'ok', 200],
     ]);
+    const [failed, answered] = leavesOf(await receiptOf(site, asked)).map(({ outcome }) => outcome);
+    assert.equal(failed?.['in'], answered?.['in'], 'the provider that failed had got the request too');
+    assert.ok(Number(failed?.['in']) > 0);
   }
   await until(async () => {
     const seen = near.requests.length;

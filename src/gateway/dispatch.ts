@@ -1,7 +1,7 @@
 import { SECOND } from '../core/duration.ts';
 import { toFault } from '../core/fault.ts';
 import type { Clock } from '../core/world.ts';
-import type { Attempt, AttemptResult } from '../crossing/road.ts';
+import type { Attempt } from '../crossing/road.ts';
 import type { EgressCall } from '../egress/types.ts';
 import type { EndpointDecision } from '../policy/types.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -10,11 +10,11 @@ import { govern, type Gateway } from './govern.ts';
 import type { Turn } from './routing/contender.ts';
 import { retryHint } from './routing/retry.ts';
 import { Turns, type Waiting } from './routing/turns.ts';
-import { answerHeaders, finish, giveUp } from './chat/finish.ts';
+import { answerHeaders, failedResult, finish, giveUp } from './chat/finish.ts';
 import { plainRelay } from './chat/relay-plain.ts';
 import { streamRelay } from './chat/relay-stream.ts';
 import type { Operation, PreparedRequest } from './operation.ts';
-import type { Relay, Relayed } from './chat/relay.ts';
+import type { Relay, Relayed, RelayedFailure } from './chat/relay.ts';
 import type { Run } from './chat/run.ts';
 
 /** An endpoint with the request as it wants it. */
@@ -50,9 +50,9 @@ export async function dispatch(gateway: Gateway, exchange: Exchange, operation: 
     const relay = start(run, turn, client);
     const relayed = await relay.settled;
     giveBack(turn, relayed, gateway.world.clock);
-    const over = !mayTryNext(relayed, relay) || client.gone || !road.mayDecide();
-    const next = over ? null : await turns.next();
-    if (next === null) {
+    const failed = client.gone || !road.mayDecide() ? null : passedOver(relayed, relay);
+    const next = failed === null ? null : await turns.next();
+    if (failed === null || next === null) {
       await finish(run, relay, relayed);
       return;
     }
@@ -61,10 +61,10 @@ export async function dispatch(gateway: Gateway, exchange: Exchange, operation: 
       await finish(run, relay, relayed);
       return;
     }
-    const failed = { attempt, result: resultOfFailed(relayed) };
+    const closing = { attempt, result: failedResult(run, relay, failed) };
     try {
       const { decision, prepared } = next;
-      attempt = await recorded(next, road.attemptAfter(failed, decision, prepared.request.body));
+      attempt = await recorded(next, road.attemptAfter(closing, decision, prepared.request.body));
     } catch (thrown) {
       giveUp(run, thrown);
       return;
@@ -153,18 +153,7 @@ async function linger(run: Run, abort: () => void): Promise<void> {
   abort();
 }
 
-function mayTryNext(relayed: Relayed, relay: Relay): boolean {
-  return relayed.kind === 'failed' && relayed.failure.mayTryNext && !relay.begun();
-}
-
-function resultOfFailed(relayed: Relayed): AttemptResult {
-  const known = relayed.kind === 'failed' ? relayed.failure : null;
-  return {
-    status: known?.status ?? 'not-sent',
-    code: known?.code ?? null,
-    http: relayed.kind === 'failed' ? relayed.http : null,
-    sent: 0,
-    received: 0,
-    res: null,
-  };
+/** The failure after which another endpoint may be asked; null when this attempt is the road's last. */
+function passedOver(relayed: Relayed, relay: Relay): RelayedFailure | null {
+  return relayed.kind === 'failed' && relayed.failure.mayTryNext && !relay.begun() ? relayed : null;
 }

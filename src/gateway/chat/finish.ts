@@ -12,7 +12,7 @@ import { toFault } from '../../core/fault.ts';
 import { governedHeaders } from '../govern.ts';
 
 import type { Failure } from './outcome.ts';
-import type { Relay, Relayed } from './relay.ts';
+import type { Relay, Relayed, RelayedFailure } from './relay.ts';
 import type { Run } from './run.ts';
 
 /** The last bytes of an answer and the outcome that must be durable before they leave. */
@@ -112,7 +112,19 @@ function last(
   };
 }
 
-function failed(run: Run, relay: Relay, relayed: Extract<Relayed, { kind: 'failed' }>): Ending {
+/** What the log says of an attempt that gave the client nothing. */
+export function failedResult(run: Run, relay: Relay, { failure, http }: RelayedFailure): AttemptResult {
+  return {
+    status: failure.status,
+    code: failure.code,
+    http,
+    sent: bytesSent(run, failure),
+    received: relay.traffic.received,
+    res: null,
+  };
+}
+
+function failed(run: Run, relay: Relay, relayed: RelayedFailure): Ending {
   const { failure, http } = relayed;
   if (relay.begun()) {
     const error = upstreamInterrupted(run.endpoint.id);
@@ -122,14 +134,7 @@ function failed(run: Run, relay: Relay, relayed: Extract<Relayed, { kind: 'faile
   const body = errorBody(error);
   run.commitment.update(body);
   return {
-    result: {
-      status: failure.status,
-      code: failure.code,
-      http,
-      sent: bytesSent(run, failure),
-      received: relay.traffic.received,
-      res: run.commitment.digest(),
-    },
+    result: { ...failedResult(run, relay, relayed), res: run.commitment.digest() },
     send() {
       const headers = { ...answerHeaders(run, JSON_TYPE), ...error.headers };
       run.exchange.reply.head(error.status, { ...headers, 'content-length': String(body.length) });

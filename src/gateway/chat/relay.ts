@@ -2,11 +2,18 @@ import type { EgressHandler } from '../../egress/types.ts';
 import type { Reply } from '../exchange.ts';
 import type { Failure } from './outcome.ts';
 
+/** An attempt that gave no good answer; `http` is the provider's status, null before a head. */
+export interface RelayedFailure {
+  readonly kind: 'failed';
+  readonly http: number | null;
+  readonly failure: Failure;
+}
+
 /** What an attempt gave, before the last bytes went to the client. */
 export type Relayed =
   | { readonly kind: 'answered'; readonly http: number; readonly body: Buffer }
   | { readonly kind: 'streamed'; readonly http: number; readonly terminal: Buffer }
-  | { readonly kind: 'failed'; readonly http: number | null; readonly failure: Failure }
+  | RelayedFailure
   | { readonly kind: 'client-gone'; readonly http: number | null };
 
 /** Byte counts of one attempt. */
