@@ -2,7 +2,7 @@ import { silentLog } from '../src/core/log.ts';
 import { systemWorld } from '../src/core/world.ts';
 import { prepareOpenAiChat } from '../src/gateway/adapter/openai.ts';
 import { LONGEST_COMPLETION, readCompletion } from '../src/gateway/chat/completions.ts';
-import { plainRelay } from '../src/gateway/chat/relay-plain.ts';
+import { plainRelay } from '../src/gateway/dispatch/relay-plain.ts';
 import { parseChat } from '../src/gateway/chat/request.ts';
 import { createEgress } from '../src/egress/egress.ts';
 import type { EndpointChannel } from '../src/egress/types.ts';

@@ -1,7 +1,7 @@
 import type { Transport } from '../crossing/road.ts';
 import type { ChatRequest } from './chat/request.ts';
 import type { EmbeddingsRequest } from './embeddings/request.ts';
-import type { PreparedRequest } from './operation.ts';
+import type { PreparedRequest } from './dispatch/operation.ts';
 
 /** One model at one provider, ready to be asked. */
 export interface Endpoint {

@@ -13,7 +13,7 @@ import { approvalRequired } from './approval.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorBody, JSON_TYPE, type SurfaceError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
-import type { Surface } from './operation.ts';
+import type { Surface } from './dispatch/operation.ts';
 import type { Router } from './routing/router.ts';
 
 /** What every surface needs to take a request down the road. */

@@ -4,7 +4,7 @@ import { embeddings } from '../gateway/embeddings/embeddings.ts';
 import type { Exchange } from '../gateway/exchange.ts';
 import { deploymentNotFound, modelNotFound, type Gateway } from '../gateway/govern.ts';
 import { listModels, showModel } from '../gateway/models.ts';
-import type { Surface } from '../gateway/operation.ts';
+import type { Surface } from '../gateway/dispatch/operation.ts';
 
 export interface SurfaceRoute {
   readonly name: string;

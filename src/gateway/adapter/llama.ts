@@ -2,7 +2,7 @@ import type { ChatRequest } from '../chat/request.ts';
 import type { EmbeddingsRequest } from '../embeddings/request.ts';
 import { LLAMA_EMBEDDINGS, parseLlamaEmbeddings } from '../llama/embeddings.ts';
 import { parseLlamaRequest } from '../llama/request.ts';
-import type { PreparedRequest } from '../operation.ts';
+import type { PreparedRequest } from '../dispatch/operation.ts';
 
 /**
  * A chat request as the local engine takes it: the caller's members, unchanged.

@@ -1,7 +1,7 @@
 import type { Secret } from '../../core/secret.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { EmbeddingsRequest } from '../embeddings/request.ts';
-import type { PreparedRequest } from '../operation.ts';
+import type { PreparedRequest } from '../dispatch/operation.ts';
 import { requireKnown } from './parameters.ts';
 
 export interface OpenAiTarget {

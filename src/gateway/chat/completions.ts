@@ -1,8 +1,8 @@
-import { dispatch } from '../dispatch.ts';
+import { dispatch } from '../dispatch/dispatch.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Gateway } from '../govern.ts';
 import { isRecord } from '../json-body.ts';
-import type { Surface } from '../operation.ts';
+import type { Surface } from '../dispatch/operation.ts';
 import { parseChat } from './request.ts';
 
 /** Bytes; what exceeds this is no chat completion. */

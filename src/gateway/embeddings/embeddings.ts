@@ -1,7 +1,7 @@
-import { dispatch } from '../dispatch.ts';
+import { dispatch } from '../dispatch/dispatch.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Gateway } from '../govern.ts';
-import type { Surface } from '../operation.ts';
+import type { Surface } from '../dispatch/operation.ts';
 import { readEmbeddings } from './answer.ts';
 import { parseEmbeddings } from './request.ts';
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { garbage, refusedByProvider, transportFailure } from './outcome.ts';
-import type { Operation } from '../operation.ts';
+import type { Operation } from './operation.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 
 type Expected = Pick<Operation, 'read' | 'longest'>;

@@ -2,7 +2,7 @@ import type { Attempt, Road } from '../../crossing/road.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Gateway } from '../govern.ts';
-import type { Operation, PreparedRequest } from '../operation.ts';
+import type { Operation, PreparedRequest } from './operation.ts';
 
 /** One attempt on its way, with everything that its end needs. */
 export interface Run {

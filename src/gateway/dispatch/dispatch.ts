@@ -1,21 +1,21 @@
-import { SECOND } from '../core/duration.ts';
-import { toFault } from '../core/fault.ts';
-import type { Clock } from '../core/world.ts';
-import type { Attempt } from '../crossing/road.ts';
-import type { EgressCall } from '../egress/types.ts';
-import type { EndpointDecision } from '../policy/types.ts';
-import type { Endpoint } from './endpoint.ts';
-import type { Exchange } from './exchange.ts';
-import { govern, type Gateway } from './govern.ts';
-import type { Turn } from './routing/contender.ts';
-import { retryHint } from './routing/retry.ts';
-import { Turns, type Waiting } from './routing/turns.ts';
-import { answerHeaders, failedResult, finish, giveUp } from './chat/finish.ts';
-import { plainRelay } from './chat/relay-plain.ts';
-import { streamRelay } from './chat/relay-stream.ts';
+import { SECOND } from '../../core/duration.ts';
+import { toFault } from '../../core/fault.ts';
+import type { Clock } from '../../core/world.ts';
+import type { Attempt } from '../../crossing/road.ts';
+import type { EgressCall } from '../../egress/types.ts';
+import type { EndpointDecision } from '../../policy/types.ts';
+import type { Endpoint } from '../endpoint.ts';
+import type { Exchange } from '../exchange.ts';
+import { govern, type Gateway } from '../govern.ts';
+import type { Turn } from '../routing/contender.ts';
+import { retryHint } from '../routing/retry.ts';
+import { Turns, type Waiting } from '../routing/turns.ts';
+import { answerHeaders, failedResult, finish, giveUp } from './finish.ts';
+import { plainRelay } from './relay-plain.ts';
+import { streamRelay } from './relay-stream.ts';
 import type { Operation, PreparedRequest } from './operation.ts';
-import type { Relay, Relayed, RelayedFailure } from './chat/relay.ts';
-import type { Run } from './chat/run.ts';
+import type { Relay, Relayed, RelayedFailure } from './relay.ts';
+import type { Run } from './run.ts';
 
 /** An endpoint with the request as it wants it. */
 interface Prepared {

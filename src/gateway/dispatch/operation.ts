@@ -1,5 +1,5 @@
-import type { EgressRequest } from '../egress/types.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { EgressRequest } from '../../egress/types.ts';
+import type { Endpoint } from '../endpoint.ts';
 
 /** The family of paths by which a request came; leaves name it. */
 export type Surface = 'openai' | 'azure';
