@@ -2,6 +2,7 @@ import type { Secret } from '../../core/secret.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { EmbeddingsRequest } from '../embeddings/request.ts';
 import type { PreparedRequest } from '../dispatch/operation.ts';
+import { basePath, jsonPost } from './json-post.ts';
 import { OPENAI_CHAT, OPENAI_EMBEDDINGS } from './openai.ts';
 import { requireKnown } from './parameters.ts';
 
@@ -55,21 +56,13 @@ function prepared(
   { body, stream }: { body: object; stream: boolean },
 ): PreparedRequest {
   const { deployment, secret, timeoutMs } = target;
-  return {
-    method: 'POST',
-    path: pathOf(target, path),
-    headers: {
-      'content-type': 'application/json',
-      accept: stream ? 'text/event-stream' : 'application/json',
-      ...(secret === null ? {} : { 'api-key': secret.reveal() }),
-    },
-    body: Buffer.from(JSON.stringify({ ...body, model: deployment })),
-    timeoutMs,
-  };
+  const credentials = secret === null ? {} : { 'api-key': secret.reveal() };
+  const named = { ...body, model: deployment };
+  return jsonPost({ path: pathOf(target, path), credentials, body: named, stream, timeoutMs });
 }
 
 function pathOf(target: AzureTarget, path: string): string {
-  const base = new URL(target.url).pathname.replace(/\/$/, '');
+  const base = basePath(target.url);
   if (factsOf(target).named === 'body') return `${base}${path}`;
   const query = `api-version=${encodeURIComponent(target.apiVersion ?? '')}`;
   return `${base}/deployments/${encodeURIComponent(target.deployment)}${path}?${query}`;

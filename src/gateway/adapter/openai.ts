@@ -2,6 +2,7 @@ import type { Secret } from '../../core/secret.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { EmbeddingsRequest } from '../embeddings/request.ts';
 import type { PreparedRequest } from '../dispatch/operation.ts';
+import { basePath, jsonPost } from './json-post.ts';
 import { requireKnown } from './parameters.ts';
 
 export interface OpenAiTarget {
@@ -77,17 +78,8 @@ export function prepareOpenAiEmbeddings(asked: EmbeddingsRequest, target: OpenAi
 function prepared(
   { url, secret, timeoutMs }: OpenAiTarget,
   path: string,
-  { body, stream }: { body: object; stream: boolean },
+  asked: { body: object; stream: boolean },
 ): PreparedRequest {
-  return {
-    method: 'POST',
-    path: `${new URL(url).pathname.replace(/\/$/, '')}${path}`,
-    headers: {
-      'content-type': 'application/json',
-      accept: stream ? 'text/event-stream' : 'application/json',
-      ...(secret === null ? {} : { authorization: `Bearer ${secret.reveal()}` }),
-    },
-    body: Buffer.from(JSON.stringify(body)),
-    timeoutMs,
-  };
+  const credentials = secret === null ? {} : { authorization: `Bearer ${secret.reveal()}` };
+  return jsonPost({ ...asked, path: `${basePath(url)}${path}`, credentials, timeoutMs });
 }
