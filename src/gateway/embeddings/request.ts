@@ -23,7 +23,14 @@ const MAX_INPUTS = 2_048;
  */
 export function parseEmbeddings(bytes: Buffer, named: string | null = null): EmbeddingsRequest {
   const parsed = parseJsonObject(bytes);
-  const body = named === null ? parsed : { ...parsed, model: named };
+  return checkEmbeddings(named === null ? parsed : { ...parsed, model: named });
+}
+
+/**
+ * Checks the shape of an embeddings body.
+ * @throws Fault `gateway.invalid_request` with `param`.
+ */
+export function checkEmbeddings(body: Readonly<Record<string, unknown>>): EmbeddingsRequest {
   const { encoding_format: encoding = 'float', dimensions = null } = body;
   const model = modelName(body['model']);
   const count = inputs(body['input']);

@@ -2,7 +2,7 @@ import type { Json } from '../../core/canonical-json.ts';
 import { Fault, toFault } from '../../core/fault.ts';
 import type { EgressCall, EgressHandler } from '../../egress/types.ts';
 import { encodeVector } from '../embeddings/answer.ts';
-import { parseEmbeddings } from '../embeddings/request.ts';
+import { checkEmbeddings } from '../embeddings/request.ts';
 import type { Encoding } from '../embeddings/request.ts';
 import type { Engine } from './engine.ts';
 import { Outlet } from './outlet.ts';
@@ -41,7 +41,7 @@ export function parseLlamaEmbeddings(parsed: unknown): LlamaEmbeddings {
   // JSON.parse made it, so it is JSON.
   const body = objectAt(parsed as Json, 'the body');
   refuseUnsupported(body, EMBEDDING_PARAMETERS);
-  const { model, encoding } = parseEmbeddings(Buffer.from(JSON.stringify(body)));
+  const { model, encoding } = checkEmbeddings(body);
   const input = body['input'] ?? null;
   const list: readonly Json[] = Array.isArray(input) ? input : [input];
   const inputs = list.filter((text): text is string => typeof text === 'string');
