@@ -1,6 +1,7 @@
 import { toFault } from '../../core/fault.ts';
 import type { OutcomeStatus } from '../../ledger/leaf.ts';
 import type { Health } from '../routing/breaker.ts';
+import { retryHeaders } from '../routing/retry.ts';
 import {
   egressDenied,
   noEligibleEndpoint,
@@ -29,24 +30,14 @@ const NO_HINTS = {};
 /** Statuses with which a provider says that it has not answered and another request may be. */
 const PASSING = new Set([408, 429]);
 
-// What a provider says beside a hint stays with it; RFC 9110 section 10.2.3 has seconds or a date.
-const RETRY_HEADERS: readonly (readonly [string, RegExp])[] = [
-  ['retry-after', /^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)$/],
-  ['retry-after-ms', /^\d{1,12}(\.\d{1,9})?$/],
-  ['x-should-retry', /^(true|false)$/],
-];
-
 /** A provider's answer that is not the one asked for. `headers` are the provider's. */
 export function refusedByProvider(
   endpoint: string,
   http: number,
   headers: Readonly<Record<string, string>>,
 ): Failure {
-  const retry: Record<string, string> = {};
-  for (const [name, form] of RETRY_HEADERS) {
-    const value = headers[name];
-    if (value !== undefined && form.test(value)) retry[name] = value;
-  }
+  // What a provider says beside a hint stays with it.
+  const retry = retryHeaders(headers);
   const again = (PASSING.has(http) || http >= 500) && retry['x-should-retry'] !== 'false';
   return {
     ...failure('provider-error', providerError(endpoint, http, retry)),

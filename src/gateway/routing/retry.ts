@@ -7,17 +7,34 @@ const MAX_WAIT_MS = 2_000;
 /** Waits that a provider asked for are spread over a tenth more, so that those it refused together do not return so. */
 const SPREAD = 0.1;
 
+/** RFC 9110 section 10.2.3: seconds, or a date. */
+const SECONDS = /^\d{1,9}$/;
+const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+
+/** The headers in which a provider says whether and when to ask again, and what each may hold. */
+const RETRY_HEADERS: Readonly<Record<string, (value: string) => boolean>> = {
+  'retry-after': (value) => SECONDS.test(value) || DATE.test(value),
+  'retry-after-ms': (value) => /^\d{1,12}(\.\d{1,9})?$/.test(value),
+  'x-should-retry': (value) => value === 'true' || value === 'false',
+};
+
+/** A provider's headers about asking again, without any that holds something else. */
+export function retryHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const said = Object.entries(RETRY_HEADERS).map(([name, holds]) => [name, headers[name], holds] as const);
+  return Object.fromEntries(
+    said.flatMap(([name, value, holds]) => (value !== undefined && holds(value) ? [[name, value]] : [])),
+  );
+}
+
 /**
  * When a provider wants to be asked again, in milliseconds from `now` (ms since 1970); null when it does not say.
- * `retry-after-ms` outranks `retry-after`, which is in seconds or a date (RFC 9110 section 10.2.3).
+ * `retry-after-ms` outranks `retry-after`.
  */
 export function retryHint(headers: Readonly<Record<string, string>>, now: number): number | null {
-  const ms = headers['retry-after-ms'];
-  if (ms !== undefined && /^\d{1,12}(\.\d{1,9})?$/.test(ms)) return Math.ceil(Number(ms));
-  const after = headers['retry-after'];
+  const { 'retry-after-ms': ms, 'retry-after': after } = retryHeaders(headers);
+  if (ms !== undefined) return Math.ceil(Number(ms));
   if (after === undefined) return null;
-  if (/^\d{1,9}$/.test(after)) return Number(after) * 1000;
-  if (!/^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(after)) return null;
+  if (SECONDS.test(after)) return Number(after) * 1000;
   // oxlint-disable-next-line eslint/no-restricted-globals -- reads a date and no clock
   const date = Date.parse(after);
   return Number.isNaN(date) ? null : Math.max(0, date - now);
