@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import OpenAI, { APIError, AzureOpenAI } from 'openai';
-import { DEPLOYMENT, leavesBehind, startAzureSite, VERSION } from './support/azure-site.ts';
+import { DEPLOYMENT, useAzureSite, VERSION } from './support/azure-site.ts';
 import { azureFiltered, PROMPT_RESULTS } from './support/azure-wire.ts';
 import { vectorOf } from './support/embeddings-wire.ts';
 import { validateReply } from './support/openai-schema.ts';
-import type { Provider } from './support/provider.ts';
-import type { Site } from './support/site.ts';
 
 const TEXT = '関所を通る荷物';
 const MESSAGES = [{ role: 'user', content: TEXT }] as const;
@@ -15,20 +13,7 @@ const TOOL = {
   function: { name: 'open_gate', parameters: { type: 'object', properties: {} } },
 } as const;
 
-// What was started is ended also when a later start fails.
-const held = new AsyncDisposableStack();
-let azure: Provider;
-let abroad: Provider;
-let site: Site;
-
-const leaves = async (reply: { readonly headers: Headers }): ReturnType<typeof leavesBehind> =>
-  leavesBehind(site, reply);
-
-before(async () => {
-  ({ site, azure, abroad } = await startAzureSite(held));
-});
-
-after(async () => held.disposeAsync());
+const { site, azure, abroad, leaves } = await useAzureSite();
 
 function classic(deployment?: string): AzureOpenAI {
   const named = deployment === undefined ? {} : { deployment };

@@ -1,26 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import OpenAI from 'openai';
-import { DEPLOYMENT, leavesBehind, startAzureSite } from './support/azure-site.ts';
+import { DEPLOYMENT, useAzureSite } from './support/azure-site.ts';
 import { vectorOf } from './support/embeddings-wire.ts';
 import { validateReply } from './support/openai-schema.ts';
-import type { Provider } from './support/provider.ts';
-import type { Site } from './support/site.ts';
 
-// What was started is ended also when a later start fails.
-const held = new AsyncDisposableStack();
-let azure: Provider;
-let abroad: Provider;
-let site: Site;
-
-const leaves = async (reply: { readonly headers: Headers }): ReturnType<typeof leavesBehind> =>
-  leavesBehind(site, reply);
-
-before(async () => {
-  ({ site, azure, abroad } = await startAzureSite(held));
-});
-
-after(async () => held.disposeAsync());
+const { site, azure, abroad, leaves } = await useAzureSite();
 
 const EMBEDDERS = [DEPLOYMENT, 'v1', 'openai', 'tiny'];
 

@@ -1,22 +1,7 @@
 // Opens a site on a data directory and applies a signed bundle, ending itself at the step that it is told.
 import { readFileSync } from 'node:fs';
-import { readEnv } from '../../src/core/env.ts';
-import { silentLog } from '../../src/core/log.ts';
-import { systemWorld } from '../../src/core/world.ts';
-import { openSite } from '../../src/server/site.ts';
-import { resolveConfig } from '../../src/server/start.ts';
+import { endAt, openChildSite } from './site-child.ts';
 
 const [config = '', data = '', file = '', fatal = ''] = process.argv.slice(2);
-const env = readEnv();
-await using site = await openSite({
-  ...resolveConfig(env, { config, data }),
-  anchorDir: null,
-  modelsDir: data,
-  env,
-  world: systemWorld(),
-  log: silentLog,
-  applyStep: async (step) => {
-    if (step === fatal) process.kill(process.pid, 'SIGKILL');
-  },
-});
+await using site = await openChildSite(config, data, { applyStep: endAt(fatal) });
 await site.governor.apply(readFileSync(file, 'utf8'), { immediate: false });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { after } from 'node:test';
 import { loopbackProvider } from './governance.ts';
 import { startProvider, type Provider } from './provider.ts';
 import { leavesOf } from './road.ts';
@@ -10,18 +11,34 @@ export const VERSION = '2024-10-21';
 /** A callers' name that no path holds unescaped. */
 export const DEPLOYMENT = 'team/gpt:4.1';
 
-export interface AzureSite {
+interface AzureSite {
   readonly site: Site;
   /** Speaks Azure's protocol and OpenAI's, each on its paths. */
   readonly azure: Provider;
   readonly abroad: Provider;
 }
 
+/** A site as `startAzureSite` makes it, for all tests of the file that calls this; it ends with them. */
+export async function useAzureSite(): Promise<
+  AzureSite & { readonly leaves: (reply: { readonly headers: Headers }) => ReturnType<typeof leavesBehind> }
+> {
+  const held = new AsyncDisposableStack();
+  try {
+    const started = await startAzureSite(held);
+    after(async () => held.disposeAsync());
+    return { ...started, leaves: async (reply) => leavesBehind(started.site, reply) };
+  } catch (error) {
+    // What was started is ended also when a later start fails.
+    await held.disposeAsync();
+    throw error;
+  }
+}
+
 /**
  * A site with providers of every kind. Callers' names of models: `DEPLOYMENT` is a deployment of Azure's, `v1` one of its
  * interface without versions, `openai` is of the same provider, `abroad` is denied, `tiny` is local.
  */
-export async function startAzureSite(held: AsyncDisposableStack): Promise<AzureSite> {
+async function startAzureSite(held: AsyncDisposableStack): Promise<AzureSite> {
   const azure = held.use(await startProvider());
   const abroad = held.use(await startProvider({ host: '127.0.0.2' }));
   const facts = { kind: 'azure', secret: 'azure' };
@@ -63,7 +80,7 @@ export async function startAzureSite(held: AsyncDisposableStack): Promise<AzureS
 }
 
 /** The leaves of a reply, once its receipt is closed. */
-export async function leavesBehind(
+async function leavesBehind(
   site: Site,
   { headers }: { readonly headers: Headers },
 ): Promise<ReturnType<typeof leavesOf>> {
