@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { after as changed, applied, firstSigner, runningOf } from './support/bundles.ts';
 import { bearer, keyWith, type SiteKey } from './support/keys.ts';
+import { explainReply } from '../src/server/decisions/contract.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { chat, chatBody, oneModel, type Asked } from './support/road.ts';
 import { startSite, type Site } from './support/site.ts';
@@ -73,3 +75,24 @@ test('class 2 leaves an agency only while an approval of its purpose holds', asy
   assert.equal(refusal(await ask('minutes')), 'approval_required', 'it has expired');
   assert.equal(provider.requests.length, asked + 1);
 });
+
+test('an approval that a request had counts in its explanation only where the running bundle asks for one', async () => {
+  const order = JSON.stringify({ purpose: 'minutes', caller: official.id });
+  await site.call('/api/v1/approvals', { body: order, headers: bearer(owner) });
+  const allowed = await ask('minutes');
+  assert.equal(allowed.status, 200, allowed.text);
+  const rid = allowed.headers.get('sekisho-receipt') ?? '';
+  assert.deepEqual(await explained(rid), { given: true, effect: 'allow', rules: [] });
+  const before = await runningOf(site);
+  await applied(site, changed(before, { purposes: ['drafting', 'minutes'] }), firstSigner(site));
+  const now = await explained(rid);
+  assert.deepEqual(now, { given: undefined, effect: 'deny', rules: ['gov-jp/approval-missing'] });
+});
+
+async function explained(rid: string): Promise<object> {
+  const reply = await site.call(`/api/v1/policy/explain?rid=${rid}`);
+  assert.equal(reply.status, 200, reply.text);
+  const { approval, endpoints } = explainReply.parse(JSON.parse(reply.text));
+  const [{ effect, rules } = { effect: null, rules: [] }] = endpoints;
+  return { given: approval?.given, effect, rules: effect === 'deny' ? rules : [] };
+}
