@@ -97,7 +97,12 @@ export class Road {
   async #attempt(decision: EndpointDecision, body: Buffer, beside: boolean): Promise<Attempt> {
     const index = await this.#appendDecision(decision, body, beside);
     const number = this.#attempts;
-    const permit = mintPermit({ rid: this.rid, endpoint: decision.endpoint, bundle: this.request.bundle });
+    const permit = mintPermit({
+      rid: this.rid,
+      endpoint: decision.endpoint,
+      bundle: this.request.bundle,
+      control: null,
+    });
     return new Attempt({
       ledger: this.#ledger,
       keys: this.#roadKeys(),

@@ -126,6 +126,8 @@ export class Channel implements EndpointChannel, LaneOwner {
     const permitted = spendPermit(permit, name, this.#bundle);
     if (!permitted && guards.on('permit'))
       throw refusal('permit', `${name}: no unused permit for this endpoint`);
+    if (!covers(permit, request) && guards.on('permit'))
+      throw refusal('permit', `${name}: the permit is for another request`);
     if (this.#closed.signal.aborted && guards.on('bundle'))
       throw refusal('bundle', `${name}: the bundle no longer runs`);
     if (!isOriginForm(request.path)) throw refusal('host', `${name}: expected a path`);
@@ -204,6 +206,13 @@ export class Channel implements EndpointChannel, LaneOwner {
     const next = this.#takeWaiting();
     if (next !== null) this.#start(next, 0);
   }
+}
+
+function covers({ control }: Permit, { method, path, body }: EgressRequest): boolean {
+  if (control === null) return true;
+  return (
+    method === control.method && path === control.path && (body === null || body.length <= control.maxBytes)
+  );
 }
 
 // RFC 9112 section 3.2.1. An absolute form would tell a far side that proxies to pass the request on.

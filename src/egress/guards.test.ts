@@ -14,7 +14,8 @@ import {
 import { dnsServer } from '../../test/support/dns-server.ts';
 import { httpSide } from '../../test/support/far-side.ts';
 import { parsePrefixes } from './address.ts';
-import { GUARDS } from './types.ts';
+import { mintPermit } from './permit.ts';
+import { GUARDS, type EgressRequest } from './types.ts';
 
 const ANSWER = { 'content-type': 'application/json' };
 
@@ -206,4 +207,30 @@ test('a path that is no path is refused: an absolute form could steer a proxy', 
   for (const path of ['http://127.0.0.4/', '//127.0.0.4/', 'v1', '/a b', '/a\r\nx: y', '/\\evil', ''])
     assert.equal((await send(channel, { path })).error, 'egress.denied:host', path);
   assert.equal(side.connections(), 0);
+});
+
+test('guard permit: a permit of a control destination sends its one request and no prompt', async () => {
+  const seen: string[] = [];
+  await using side = await httpSide((asked, reply) => {
+    seen.push(`${asked.method} ${asked.url}`);
+    asked.resume();
+    reply.writeHead(200, ANSWER).end('{}');
+  });
+  const get = { method: 'GET', path: '/v1/models', maxBytes: 0 } as const;
+  const attempt = async (off: readonly 'permit'[], request: Partial<EgressRequest>): Promise<string> => {
+    await using egress = egressWithout(off);
+    const used = mintPermit({ ...permit(), control: get });
+    return (await send(egress.endpoint(network(side.port), BUNDLE), request, used)).error ?? 'sent';
+  };
+  const wrong: Readonly<Record<string, Partial<EgressRequest>>> = {
+    'a prompt': {},
+    'another method': { path: get.path },
+    'another path': { method: 'GET', path: '/v1/models?say=CANARY', body: null },
+  };
+  for (const [what, request] of Object.entries(wrong))
+    assert.equal(await attempt([], request), 'egress.denied:permit', what);
+  assert.deepEqual(seen, []);
+  assert.equal(await attempt([], { method: 'GET', path: get.path, body: null }), 'sent');
+  for (const request of Object.values(wrong)) assert.equal(await attempt(['permit'], request), 'sent');
+  assert.equal(seen.length, 4, 'without the guard every one of them goes out');
 });

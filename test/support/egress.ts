@@ -9,7 +9,7 @@ import type { Prefixes } from '../../src/egress/address.ts';
 import { createGuardedEgress } from '../../src/egress/egress.ts';
 import type { EgressOptions } from '../../src/egress/egress.ts';
 import type { Removable } from '../../src/egress/guards.ts';
-import { mintPermit } from '../../src/egress/permit.ts';
+import { mintPermit, type Permit } from '../../src/egress/permit.ts';
 import type {
   Egress,
   EgressCall,
@@ -48,7 +48,7 @@ export function network(port: number, facts: Partial<EndpointNetwork> = {}): End
 }
 
 export function permit(endpoint = 'jp-a/m', bundle = BUNDLE) {
-  return mintPermit({ rid: 'r_test', endpoint, bundle });
+  return mintPermit({ rid: 'r_test', endpoint, bundle, control: null });
 }
 
 export const PROMPT: EgressRequest = {
@@ -69,14 +69,18 @@ export interface Result {
   readonly call: EgressCall;
 }
 
-/** Sends one request with a fresh permit and waits for its end. */
-export function send(channel: EndpointChannel, request: Partial<EgressRequest> = {}): Promise<Result> {
+/** Sends one request with a fresh permit, unless given one, and waits for its end. */
+export function send(
+  channel: EndpointChannel,
+  request: Partial<EgressRequest> = {},
+  using: Permit = permit(),
+): Promise<Result> {
   return new Promise((resolve) => {
     let status: number | null = null;
     let headers: Result['headers'] = {};
     let body = '';
     const call: EgressCall = channel.dispatch(
-      permit(),
+      using,
       { ...PROMPT, ...request },
       {
         onHead(got, with_) {
