@@ -34,9 +34,7 @@ export class TiledLog {
     this.#files = new TileFiles(disk, directory);
     this.#directory = directory;
     this.#edge = new TreeEdge((level, number, tile) => this.#addTile(level, number, tile));
-    this.#reader = new TreeReader(this.#edge, {
-      fullTile: (level, number) => this.#fullTile(level, number),
-    });
+    this.#reader = new TreeReader(async (level, number) => this.#hashTile(level, number));
   }
 
   get size(): number {
@@ -136,17 +134,20 @@ export class TiledLog {
   }
 
   async #bytes(name: TileName): Promise<Buffer> {
-    const isLast = this.#isLast(name);
     if (name.level === 'entries') {
-      const entries = isLast ? this.#bundle : await this.#fullBundle(name.number);
+      const entries = this.#isLast(name) ? this.#bundle : await this.#fullBundle(name.number);
       return encodeBundle(entries.slice(0, name.width));
     }
-    const tile = isLast ? this.#edge.partial(name.level) : await this.#fullTile(name.level, name.number);
+    const tile = await this.#hashTile(name.level, name.number);
     if (tile === null) throw new RangeError('the tile lies beyond the tree');
     return tile.hashes(name.width);
   }
 
-  #isLast({ level, number }: TileName): boolean {
+  async #hashTile(level: number, number: number): Promise<TileNodes | null> {
+    return this.#isLast({ level, number }) ? this.#edge.partial(level) : this.#fullTile(level, number);
+  }
+
+  #isLast({ level, number }: Pick<TileName, 'level' | 'number'>): boolean {
     return number === Math.floor(this.size / TILE_WIDTH ** (level === 'entries' ? 1 : level + 1));
   }
 

@@ -13,6 +13,7 @@ import {
   TreeReader,
   type TreeHash,
 } from './tree.ts';
+import { verifyConsistency } from './verify/proof.ts';
 import { rootFromEntries } from './verify/tree.ts';
 
 function leaf(index: number): Buffer {
@@ -23,9 +24,9 @@ function leaf(index: number): Buffer {
 function memoryTree(): { edge: TreeEdge; reader: TreeReader; tiles: Map<string, TileNodes> } {
   const tiles = new Map<string, TileNodes>();
   const edge = new TreeEdge((level, number, tile) => tiles.set(`${level}/${number}`, tile));
-  const reader = new TreeReader(edge, {
-    fullTile: async (level, number) => tiles.get(`${level}/${number}`) ?? assert.fail('no such tile'),
-  });
+  const reader = new TreeReader(
+    async (level, number) => tiles.get(`${level}/${number}`) ?? edge.partial(level),
+  );
   return { edge, reader, tiles };
 }
 
@@ -59,6 +60,25 @@ test('every path in trees across three levels of tiles leads to the root, and no
       assert.equal(rootFromPath(leafHash(leaf(index)), { index, size }, [...path, root]), null);
     }
   }
+});
+
+test('proves that every size continues every smaller one, as the verifier, an independent program, judges', async () => {
+  const { edge, reader } = memoryTree();
+  const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 13, 255, 256, 257, 512, 700, 65_535, 65_536, 65_537, 66_000];
+  const roots = new Map<number, TreeHash>();
+  for (let size = 1; size <= 66_000; size++) {
+    edge.append(leafHash(leaf(size - 1)));
+    if (sizes.includes(size)) roots.set(size, edge.root());
+  }
+  const bytes = (value: TreeHash): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(value, 'latin1'));
+  for (const [newer, newRoot] of roots)
+    for (const [older, oldRoot] of [...roots].filter(([size]) => size <= newer)) {
+      const path = (await reader.consistency(older, newer)).map(bytes);
+      const sized = { oldSize: BigInt(older), newSize: BigInt(newer), newRoot: bytes(newRoot), path };
+      assert.ok(verifyConsistency({ ...sized, oldRoot: bytes(oldRoot) }), `${older} to ${newer}`);
+      assert.ok(!verifyConsistency({ ...sized, oldRoot: bytes(leafHash(leaf(0))).fill(1) }));
+    }
+  assert.deepEqual(await reader.consistency(0, 66_000), []);
 });
 
 test('a resumed edge goes on as the one it was taken from', () => {

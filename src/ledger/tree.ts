@@ -9,10 +9,8 @@ export const TILE_WIDTH = 256;
 export const TILE_HEIGHT = 8;
 const NODES = 2 * TILE_WIDTH - 1;
 
-/** Gives a full tile that is no longer part of the right edge. */
-export interface TileSource {
-  fullTile(level: number, number: number): Promise<TileNodes>;
-}
+/** Gives the tile of this name: a full one, or the partial one at the right edge; null beyond the tree. */
+export type TileSource = (level: number, number: number) => Promise<TileNodes | null>;
 
 export const EMPTY_ROOT: TreeHash = hash('sha256', '', 'latin1');
 
@@ -143,22 +141,20 @@ export class TreeEdge {
   }
 }
 
-/** Reads nodes of a tree from its edge and its full tiles. */
+/** Reads nodes of a tree from its tiles. */
 export class TreeReader {
-  readonly #edge: TreeEdge;
-  readonly #tiles: TileSource;
+  readonly #tile: TileSource;
 
-  constructor(edge: TreeEdge, tiles: TileSource) {
-    this.#edge = edge;
-    this.#tiles = tiles;
+  constructor(tile: TileSource) {
+    this.#tile = tile;
   }
 
-  /** The root that the tree had at `size`, at most the edge's. */
+  /** The root that the tree had at `size`, at most its own. */
   async rootAt(size: number): Promise<TreeHash> {
     return size === 0 ? EMPTY_ROOT : this.#range(0, size);
   }
 
-  /** The inclusion proof of RFC 9162 section 2.1.3.1, the leaf's sibling first. Needs index < size <= edge size. */
+  /** The inclusion proof of RFC 9162 section 2.1.3.1, the leaf's sibling first. Needs index < size <= tree size. */
   async path(index: number, size: number): Promise<TreeHash[]> {
     const siblings: TreeHash[] = [];
     let low = 0;
@@ -176,6 +172,31 @@ export class TreeReader {
     return siblings.reverse();
   }
 
+  /**
+   * The consistency proof of RFC 9162 section 2.1.4.1 between two sizes of the tree, empty when one of them is the other
+   * or none. Needs older <= newer <= tree size.
+   */
+  async consistency(older: number, newer: number): Promise<TreeHash[]> {
+    const proof: TreeHash[] = [];
+    if (older === 0 || older === newer) return proof;
+    let low = 0;
+    let high = newer;
+    // Until the older tree ends where a subtree does.
+    while (older < high) {
+      const middle = low + splitPoint(high - low);
+      if (older <= middle) {
+        proof.push(await this.#range(middle, high));
+        high = middle;
+      } else {
+        proof.push(await this.#range(low, middle));
+        low = middle;
+      }
+    }
+    // The whole older tree needs no hash: the verifier has it.
+    if (low > 0) proof.push(await this.#range(low, high));
+    return proof.reverse();
+  }
+
   // MTH(D[low:high]) of RFC 9162; `low` is a multiple of the largest power of two in the range, as the recursion gives.
   async #range(low: number, high: number): Promise<TreeHash> {
     const count = high - low;
@@ -190,8 +211,7 @@ export class TreeReader {
     const within = height % TILE_HEIGHT;
     const perTile = TILE_WIDTH >> within;
     const number = Math.floor(index / perTile);
-    const isEdge = number === Math.floor(this.#edge.size / TILE_WIDTH ** (level + 1));
-    const tile = isEdge ? this.#edge.partial(level) : await this.#tiles.fullTile(level, number);
+    const tile = await this.#tile(level, number);
     if (tile === null) throw new RangeError('the node lies beyond the tree');
     return tile.node(within, index % perTile);
   }
