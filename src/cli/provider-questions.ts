@@ -67,6 +67,17 @@ const API_VERSION: Question = {
   },
 };
 
+const HEALTH: Question = {
+  flag: 'health',
+  at: ['health'],
+  form: 'text',
+  need: 'option',
+  ask: {
+    ja: '稼働確認に GET で呼ぶパス（例 /v1/models。確認しないなら空）',
+    en: 'path to GET when checking whether it is well (like /v1/models; empty for no checks)',
+  },
+};
+
 const MODELS: Question = {
   flag: 'model',
   at: ['models'],
@@ -226,7 +237,7 @@ const NETWORK: readonly Question[] = [
 export function questionsFor(kind: string | undefined): readonly Question[] {
   if (kind === 'llama') return [...SERVICE.filter(({ flag }) => flag === 'kind'), MODELS];
   const service = kind === undefined || kind === 'azure' ? [...SERVICE, API_VERSION] : SERVICE;
-  return [...service, MODELS, ...RECORD, ...NETWORK];
+  return [...service, MODELS, ...RECORD, ...NETWORK, HEALTH];
 }
 
 const UNKNOWN = new Set(['', 'unknown', '不明']);

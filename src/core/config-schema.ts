@@ -80,6 +80,19 @@ const breaker = z.strictObject({
   pause: seconds(3600).default(10).describe('Seconds until one request may try it again'),
 });
 
+const health = z.strictObject({
+  every: seconds(3600)
+    .default(10)
+    .describe('Seconds between two checks of a provider whose record names a path for them'),
+  timeout: seconds(60).default(5).describe('Seconds after which a check has failed'),
+  failures: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(3)
+    .describe("Failing checks in a row after which the provider's endpoints are left alone"),
+});
+
 const routing = z.strictObject({
   wait: seconds(600)
     .default(10)
@@ -95,6 +108,7 @@ const routing = z.strictObject({
   concurrency: concurrency.default(256).describe('Requests at one endpoint at a time'),
   queue: queue.default(1024).describe('Requests that wait for a place at one endpoint'),
   breaker: breaker.prefault({}),
+  health: health.prefault({}),
   endpoints: z
     .record(
       z.string().regex(/^[^/]+\/.+$/, 'expected provider/model'),

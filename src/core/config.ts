@@ -38,6 +38,7 @@ export interface Config {
     readonly concurrency: number;
     readonly queue: number;
     readonly breaker: { readonly failures: number; readonly pauseMs: number };
+    readonly health: { readonly everyMs: number; readonly timeoutMs: number; readonly failures: number };
     /** By `provider/model`. */
     readonly endpoints: ConfigText['routing']['endpoints'];
   };
@@ -116,9 +117,17 @@ function resolve(text: ConfigText, source: ConfigSource, fromFile: boolean): Con
   });
 }
 
-function routingOf({ wait, breaker, ...limits }: ConfigText['routing']): Config['routing'] {
-  const { failures, pause } = breaker;
-  return { ...limits, waitMs: wait * SECOND, breaker: { failures, pauseMs: pause * SECOND } };
+function routingOf({ wait, breaker, health, ...limits }: ConfigText['routing']): Config['routing'] {
+  return {
+    ...limits,
+    waitMs: wait * SECOND,
+    breaker: { failures: breaker.failures, pauseMs: breaker.pause * SECOND },
+    health: {
+      everyMs: health.every * SECOND,
+      timeoutMs: health.timeout * SECOND,
+      failures: health.failures,
+    },
+  };
 }
 
 function refuseContradictions(server: ConfigText['server'], where: string): void {

@@ -4,9 +4,9 @@ import type { Transport } from '../crossing/road.ts';
 import { spendPermit } from '../egress/permit.ts';
 import type { Egress } from '../egress/types.ts';
 import type * as policy from '../policy/types.ts';
-import { prepareAzureChat, prepareAzureEmbeddings } from './adapter/azure.ts';
+import { azureCredentials, prepareAzureChat, prepareAzureEmbeddings } from './adapter/azure.ts';
 import { prepareLlamaChat, prepareLlamaEmbeddings } from './adapter/llama.ts';
-import { prepareOpenAiChat, prepareOpenAiEmbeddings } from './adapter/openai.ts';
+import { openAiCredentials, prepareOpenAiChat, prepareOpenAiEmbeddings } from './adapter/openai.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { LlamaTransport } from './llama/transport.ts';
 import type { LocalCalls } from './local-calls.ts';
@@ -22,8 +22,19 @@ export interface EndpointSources {
   readonly timeoutMs: number;
 }
 
-/** The kinds of provider that an adapter speaks to. */
-const KINDS: ReadonlySet<string> = new Set(['llama', 'openai', 'azure']);
+type Credentials = (secret: Secret | null) => Readonly<Record<string, string>>;
+
+/** The kinds of provider that an adapter speaks to, and how each is told who asks. */
+const KINDS: ReadonlyMap<string, Credentials> = new Map([
+  ['llama', () => ({})],
+  ['openai', openAiCredentials],
+  ['azure', azureCredentials],
+]);
+
+/** The headers that tell a provider of this kind who asks. */
+export function credentialsOf(kind: string, secret: Secret | null): Readonly<Record<string, string>> {
+  return KINDS.get(kind)?.(secret) ?? {};
+}
 
 /**
  * Makes every endpoint of a bundle ready to be asked.

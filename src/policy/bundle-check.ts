@@ -48,8 +48,8 @@ export function providerProblems(provider: Provider): string[] {
 }
 
 function ownProblems(provider: Provider): string[] {
-  const { kind, url, network, secret, residency, apiVersion = null } = provider;
-  const given = Object.entries({ url, network, secret, residency, apiVersion }).filter(
+  const { kind, url, network, secret, residency, apiVersion = null, health = null } = provider;
+  const given = Object.entries({ url, network, secret, residency, apiVersion, health }).filter(
     ([, value]) => value !== null,
   );
   return given.map(([name]) => `${name}: a ${kind} provider is this machine and has none`);

@@ -20,6 +20,10 @@ export const apiVersion = matching(
   /^\d{4}-\d{2}-\d{2}(-preview)?$/,
   'a version of an interface, like 2024-10-21',
 );
+export const healthPath = matching(
+  /^\/(?!\/)[\x21-\x5b\x5d-\x7e]{0,511}$/,
+  'a path on the host of the url, like /v1/models',
+);
 export const kind = matching(/^[a-z][a-z0-9-]{0,31}$/, 'a kind of provider, like openai or llama');
 export const country = matching(/^[A-Z]{2}$/, 'an ISO 3166-1 alpha-2 code in capitals, like JP');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 hex digits');
@@ -85,6 +89,7 @@ const provider = z.strictObject({
   url: text.nullable(),
   secret: secretName.nullable(),
   apiVersion: apiVersion.optional(),
+  health: healthPath.optional(),
   models: z.record(
     modelName,
     z.strictObject({

@@ -127,6 +127,8 @@ export interface Provider {
   readonly secret: string | null;
   /** The version of the provider's interface, for a kind that has several. */
   readonly apiVersion?: string | undefined;
+  /** Path and query of a GET by which the site asks whether the provider is well; absent is never asked. */
+  readonly health?: string | undefined;
   readonly models: Readonly<Record<string, ProviderModel>>;
   readonly residency: ResidencyRecord | null;
   readonly network: ProviderNetwork | null;

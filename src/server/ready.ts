@@ -1,4 +1,5 @@
 import { DAY, SECOND } from '../core/duration.ts';
+import type { ProviderHealth } from '../gateway/health/checks.ts';
 import type { EndpointState } from '../gateway/routing/router.ts';
 import type { Endpoint } from '../policy/types.ts';
 import type { Site } from './site.ts';
@@ -17,8 +18,14 @@ export interface Readiness {
 /** A record that ends sooner than this is worth a warning. */
 const EXPIRY_WARNING = 30 * DAY;
 
+/** What the gateway knows of the places that it asks. */
+export interface Reached {
+  readonly endpoints: readonly EndpointState[];
+  readonly providers: readonly ProviderHealth[];
+}
+
 /** Whether the site can answer, and what is missing. A local model that is not there yet does not stop the rest. */
-export function readiness(site: Site, endpoints: readonly EndpointState[]): Readiness {
+export function readiness(site: Site, { endpoints, providers }: Reached): Readiness {
   const records = recordChecks(site.policy.endpoints, site.world.clock.now());
   const checks = [
     ledgerCheck(site),
@@ -26,6 +33,7 @@ export function readiness(site: Site, endpoints: readonly EndpointState[]): Read
     anchorCheck(site),
     ...modelChecks(site),
     ...endpoints.flatMap(breakerCheck),
+    ...providers.flatMap(healthCheck),
     ...records,
   ];
   return { ready: checks.every(({ state }) => state !== 'failing'), checks };
@@ -71,6 +79,16 @@ function breakerCheck({ endpoint, broken, pausedMs }: EndpointState): readonly R
     pausedMs === 0 ? 'with the next request' : `in ${Math.ceil(pausedMs / SECOND)} s at the latest`;
   const detail = `failed several times in a row and is left alone; tried again ${when}`;
   return [{ name: `endpoint ${endpoint}`, state: 'warning', detail }];
+}
+
+// What a check shows stops no request by itself.
+function healthCheck({ provider, state, detail }: ProviderHealth): readonly ReadyCheck[] {
+  if (state === 'well') return [];
+  const fix =
+    state === 'failing'
+      ? 'requests go to other endpoints while it lasts'
+      : `this tells nothing about requests; mend health in governance/providers/${provider}.yaml or leave it out`;
+  return [{ name: `provider ${provider}`, state: 'warning', detail: `health check: ${detail}; ${fix}` }];
 }
 
 /** The records, and the evidence in them, that have ended or soon will, each with the fix. */

@@ -5,7 +5,9 @@ import type { Clock } from '../core/world.ts';
 import { errorBody } from '../gateway/errors.ts';
 import { bundleEndpoints, type EndpointSources } from '../gateway/endpoints.ts';
 import type { Gateway } from '../gateway/govern.ts';
-import { Router, type EndpointState } from '../gateway/routing/router.ts';
+import { HealthChecks } from '../gateway/health/checks.ts';
+import { healthTargets } from '../gateway/health/targets.ts';
+import { Router } from '../gateway/routing/router.ts';
 import { LocalCalls } from '../gateway/local-calls.ts';
 import { Fault } from '../core/fault.ts';
 import { hostAllowed } from '../identity/host.ts';
@@ -19,12 +21,13 @@ import { getHealth, getMetrics, getOpenApi, getReady } from './contract.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import { frontDoor } from './front-door.ts';
 import { listen, type Listening, type ListenTls } from './listen.ts';
-import { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 import { erasureRoutes } from './erasure/erasure.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { readiness } from './ready.ts';
 import { waitsForRestart } from './restart.ts';
+import { siteMetrics } from './site-metrics.ts';
 import type { Site } from './site.ts';
 import { surfaces } from './surfaces.ts';
 
@@ -58,6 +61,13 @@ export async function serve(site: Site): Promise<Serving> {
   });
   site.governor.onRetire((bundle, graceMs) => void localCalls.retire(bundle, graceMs ?? MINUTE));
   const router = new Router(site.world, () => current.routing);
+  const health = new HealthChecks({
+    control: site.control,
+    router,
+    clock: site.world.clock,
+    log: site.log,
+    targets: () => healthTargets(site.policy, current.secrets),
+  });
   const gateway: Gateway = {
     router,
     ledger: site.ledger,
@@ -76,10 +86,9 @@ export async function serve(site: Site): Promise<Serving> {
   const { host, tls } = current.server;
   const authenticate: typeof site.identity.authenticate = (headers) => site.identity.authenticate(headers);
   const admits = admission(site.config);
-  const metrics = siteMetrics(site);
-  routingMetrics(metrics, router);
+  const metrics = siteMetrics({ site, router, health });
   const app = createApp({
-    routes: siteRoutes(site, { metrics, router }),
+    routes: siteRoutes(site, { metrics, router, health }),
     authenticate,
     log: site.log,
   });
@@ -102,6 +111,7 @@ export async function serve(site: Site): Promise<Serving> {
       errorBody({ status: 400, code: 'invalid_request', message: 'the request is not HTTP/1.1' }),
   });
   const drain = async (ms: number): Promise<void> => {
+    await health[Symbol.asyncDispose]();
     await listening.drain(ms);
     await within(OUTCOMES, site.world.clock, surface.settled());
   };
@@ -165,12 +175,12 @@ function urlOf(config: Config, listening: Listening): string {
 
 function siteRoutes(
   site: Site,
-  { metrics, router }: { metrics: Metrics; router: Router },
+  { metrics, router, health }: { metrics: Metrics; router: Router; health: HealthChecks },
 ): readonly BoundRoute[] {
   const own = [
     bind(getHealth, async () => ({ json: { status: 'alive' } })),
     bind(getReady, async () => {
-      const state = readiness(site, router.states());
+      const state = readiness(site, { endpoints: router.states(), providers: health.states() });
       return { status: state.ready ? 200 : 503, json: state };
     }),
     bind(getMetrics, async () => ({
@@ -193,39 +203,4 @@ function siteRoutes(
   ];
   const described = [...rooms.map(({ route }) => route), getOpenApi];
   return [...rooms, bind(getOpenApi, async () => ({ json: openApiDocument(described) }))];
-}
-
-function routingMetrics(metrics: Metrics, router: Router): void {
-  const of = (read: (state: EndpointState) => number) => () =>
-    router.states().map((state) => ({ labels: { endpoint: state.endpoint }, value: read(state) }));
-  metrics.gauges(
-    'sekisho_endpoint_requests',
-    'Requests at an endpoint.',
-    of(({ inside }) => inside),
-  );
-  metrics.gauges(
-    'sekisho_endpoint_waiting',
-    'Requests that wait for a place at an endpoint.',
-    of(({ waiting }) => waiting),
-  );
-  metrics.gauges(
-    'sekisho_endpoint_broken',
-    '1 from the failures that opened the breaker of an endpoint until an answer closes it.',
-    of(({ broken }) => (broken ? 1 : 0)),
-  );
-}
-
-function siteMetrics(site: Site): Metrics {
-  const metrics = new Metrics();
-  metrics.gauge('sekisho_ledger_entries', 'Durable leaves of the log.', () => site.ledger.size());
-  metrics.gauge('sekisho_ledger_writable', '1 when leaves can be appended.', () =>
-    site.ledger.trouble() === null ? 1 : 0,
-  );
-  metrics.gauge(
-    'sekisho_decisions_dropped',
-    'Decisions whose facts were not kept for policy what-if.',
-    () => site.decisions.dropped,
-  );
-  metrics.gauge('sekisho_resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
-  return metrics;
 }

@@ -3,6 +3,7 @@ import type { Config } from '../core/config.ts';
 import type { Env } from '../core/env.ts';
 import type { Log } from '../core/log.ts';
 import type { World } from '../core/world.ts';
+import { ControlRoad } from '../crossing/control.ts';
 import { closeUnfinished } from '../crossing/recover.ts';
 import { createEgress } from '../egress/egress.ts';
 import type { Egress } from '../egress/types.ts';
@@ -45,6 +46,8 @@ export interface Site extends AsyncDisposable {
   readonly policy: PolicyEngine;
   readonly governor: Governor;
   readonly egress: Egress;
+  /** For what the site says on its own account. */
+  readonly control: ControlRoad;
   readonly models: LocalModels;
   /** Decisions of an earlier process whose outcome is unknown, closed at this start. */
   readonly recovered: number;
@@ -104,6 +107,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       onTrip: ({ kind }) => log.error('egress.tripwire', { kind }),
     }),
   );
+  const control = new ControlRoad({ ledger, egress, gate: governor.gate, world });
   governor.onRetire((bundle, graceMs) => egress.retire(bundle, graceMs ?? undefined));
   const models = opened.use(
     new LocalModels({
@@ -130,6 +134,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     },
     governor,
     egress,
+    control,
     models,
     recovered,
     [Symbol.asyncDispose]: async () => held.disposeAsync(),

@@ -46,6 +46,11 @@ export function prepareAzureEmbeddings(asked: EmbeddingsRequest, target: AzureTa
   return prepared(target, '/embeddings', { body: asked.body, stream: false });
 }
 
+/** The header by which Azure OpenAI is told who asks. */
+export function azureCredentials(secret: Secret | null): Readonly<Record<string, string>> {
+  return secret === null ? {} : { 'api-key': secret.reveal() };
+}
+
 function factsOf({ apiVersion }: AzureTarget): (typeof FACTS)[keyof typeof FACTS] {
   return apiVersion === null ? FACTS.v1 : FACTS.deployments;
 }
@@ -56,7 +61,7 @@ function prepared(
   { body, stream }: { body: object; stream: boolean },
 ): PreparedRequest {
   const { deployment, secret, timeoutMs } = target;
-  const credentials = secret === null ? {} : { 'api-key': secret.reveal() };
+  const credentials = azureCredentials(secret);
   const named = { ...body, model: deployment };
   return jsonPost({ path: pathOf(target, path), credentials, body: named, stream, timeoutMs });
 }

@@ -75,11 +75,16 @@ export function prepareOpenAiEmbeddings(asked: EmbeddingsRequest, target: OpenAi
   return prepared(target, '/embeddings', { body, stream: false });
 }
 
+/** The header by which a provider of the OpenAI kind is told who asks. */
+export function openAiCredentials(secret: Secret | null): Readonly<Record<string, string>> {
+  return secret === null ? {} : { authorization: `Bearer ${secret.reveal()}` };
+}
+
 function prepared(
   { url, secret, timeoutMs }: OpenAiTarget,
   path: string,
   asked: { body: object; stream: boolean },
 ): PreparedRequest {
-  const credentials = secret === null ? {} : { authorization: `Bearer ${secret.reveal()}` };
+  const credentials = openAiCredentials(secret);
   return jsonPost({ ...asked, path: `${basePath(url)}${path}`, credentials, timeoutMs });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { admits, afterAttempt, CLOSED, type Breaker, type Health } from './breaker.ts';
+import { admits, afterAttempt, afterCheck, CLOSED, type Breaker, type Health } from './breaker.ts';
 
 const terms = { failures: 3, pauseMs: 1000 };
 
@@ -40,4 +40,19 @@ test('the probe alone closes it, or opens it again', () => {
 test('a probe whose client left lets the next one probe at once', () => {
   const breaker = after({ kind: 'probing' }, 'neither', 2000, true);
   assert.equal(admits(breaker, 2000), 'probe');
+});
+
+test('a health check opens it for a pause, and a good one lets the next request try, but closes nothing', () => {
+  const check = (breaker: Breaker, well: boolean, now: number): Breaker =>
+    afterCheck(breaker, well, { now, terms });
+  const counting: Breaker = { kind: 'closed', failures: 2 };
+  assert.equal(check(counting, true, 0), counting);
+  const open = check(counting, false, 500);
+  assert.deepEqual(open, { kind: 'open', until: 1500 });
+  assert.deepEqual(check(open, false, 1000), { kind: 'open', until: 2000 });
+  const trying = check(open, true, 700);
+  assert.equal(admits(trying, 700), 'probe');
+  const probing: Breaker = { kind: 'probing' };
+  assert.equal(check(probing, false, 0), probing);
+  assert.equal(check(probing, true, 0), probing);
 });

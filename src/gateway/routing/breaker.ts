@@ -28,6 +28,20 @@ export function admits(breaker: Breaker, now: number): 'yes' | 'probe' | 'no' {
   }
 }
 
+/**
+ * The breaker after a health check of the provider, which says less than an answer: a good one lets the next request
+ * try, a bad one leaves the endpoint alone for a pause. The request that is trying it already decides.
+ */
+export function afterCheck(
+  breaker: Breaker,
+  well: boolean,
+  { now, terms }: { readonly now: number; readonly terms: BreakerTerms },
+): Breaker {
+  if (breaker.kind === 'probing') return breaker;
+  if (!well) return { kind: 'open', until: now + terms.pauseMs };
+  return breaker.kind === 'open' ? { kind: 'open', until: now } : breaker;
+}
+
 /** The breaker after an attempt. What set out before it opened changes nothing any more. */
 export function afterAttempt(
   breaker: Breaker,

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/world.ts';
-import { admits, afterAttempt, CLOSED, type Breaker, type Health } from './breaker.ts';
+import { admits, afterAttempt, afterCheck, CLOSED, type Breaker, type Health } from './breaker.ts';
 import type { EndpointTerms } from './terms.ts';
 
 /** Weight of the newest figure in a running mean. */
@@ -98,6 +98,12 @@ export class Gate {
   /** Somebody who probed has the first piece of a good answer, which may go on for long. */
   answers(): void {
     this.#breaker = CLOSED;
+  }
+
+  /** Health checks said that the provider is well, or is not. */
+  checked(well: boolean): void {
+    const now = this.#clock.elapsed();
+    this.#breaker = afterCheck(this.#breaker, well, { now, terms: this.#terms().breaker });
   }
 
   measured(tookMs: number, stream: boolean): void {

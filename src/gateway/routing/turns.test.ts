@@ -14,6 +14,7 @@ const TERMS: RoutingTerms = {
   concurrency: 2,
   queue: 1,
   breaker: { failures: 2, pauseMs: 1000 },
+  health: { everyMs: 1000, timeoutMs: 1000, failures: 2 },
   endpoints: {},
 };
 const BROKEN: Failed = { http: null, health: 'bad', mayRepeat: true, hintMs: null };
