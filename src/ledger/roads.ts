@@ -1,10 +1,10 @@
-import { createHmac, type Hmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 import { Fault } from '../core/fault.ts';
 import type { World } from '../core/world.ts';
 import type { DayKeys } from './day-keys.ts';
 import type { Disk } from './disk.ts';
+import { hmac, HmacStream } from './hmac.ts';
 import { SLOT_BYTES, SlotFile } from './slots.ts';
 import type { CommittedField, RoadKeys, RoadOwner } from './types.ts';
 import { unwrapKey, wrapKey, WRAPPED_BYTES } from './wrap.ts';
@@ -76,16 +76,12 @@ export class OpenRoad implements RoadKeys {
   }
 
   commit(field: CommittedField, bytes: Uint8Array | string): string {
-    return this.#hmac(field).update(bytes).digest('base64');
+    return hmac(fieldKey(this.#key, field), bytes, 'base64');
   }
 
   commitStream(field: CommittedField): { update(bytes: Uint8Array): void; digest(): string } {
-    const hmac = this.#hmac(field);
-    return { update: (bytes) => void hmac.update(bytes), digest: () => hmac.digest('base64') };
-  }
-
-  #hmac(field: CommittedField): Hmac {
-    return createHmac('sha256', fieldKey(this.#key, field));
+    const stream = new HmacStream(fieldKey(this.#key, field));
+    return { update: (bytes) => stream.update(bytes), digest: () => stream.digest('base64') };
   }
 
   #store(): { slot: number; durable: Promise<void> } {
@@ -98,7 +94,7 @@ export class OpenRoad implements RoadKeys {
 
 /** k = HMAC-SHA256(request key, `sekisho/c/<field>`). */
 export function fieldKey(requestKey: Buffer, field: CommittedField): Buffer {
-  return createHmac('sha256', requestKey).update(`sekisho/c/${field}`).digest();
+  return Buffer.from(hmac(requestKey, `sekisho/c/${field}`, 'latin1'), 'latin1');
 }
 
 /** The file of request keys, each wrapped by its tenant's key of the day. */
