@@ -27,9 +27,9 @@ export async function roadParts(bodies: Bodies): Promise<readonly Part[]> {
   const part = (name: string, of: keyof Micros): Part => ({ name, many: many[of], alone: alone[of] });
   return [
     part('request key drawn, wrapped and stored', 'key'),
-    part('decision leaf and its commitments', 'decision'),
-    part('outcome leaf and its commitments', 'outcome'),
-    part('append both leaves: log, tree, tiles, index', 'append'),
+    part('decision and its commitments', 'decision'),
+    part('outcome and its commitments', 'outcome'),
+    part('write and append both leaves: log, tree, tiles, index', 'append'),
   ];
 }
 
@@ -124,7 +124,7 @@ class RoadBench {
     return attempt.close({ ...result, ...bytes }, { roadEnds: true });
   }
 
-  // Leaves are made when the road hands them over and appended when the group says so.
+  // Commitments are made when the road hands its leaves over; the leaves are appended when the group says so.
   #holding(keys: OpenRoad[]): Ledger {
     const ledger = this.#ledger;
     const held = this.#held;

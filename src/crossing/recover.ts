@@ -1,4 +1,3 @@
-import { encodeLeaf } from '../ledger/leaf.ts';
 import type { Ledger, UnfinishedDecision } from '../ledger/types.ts';
 
 /**
@@ -22,7 +21,7 @@ async function appendUnknown(
   open: UnfinishedDecision,
   lastAttempt: number | undefined,
 ): Promise<void> {
-  const leaf = encodeLeaf({
+  await ledger.appendRecovered({
     v: 1,
     kind: 'outcome',
     rid: open.rid,
@@ -38,5 +37,4 @@ async function appendUnknown(
     c: { res: null, peer: null },
     ...(open.attempt === lastAttempt ? { attempts: open.attempt } : {}),
   });
-  await ledger.appendRecovered(leaf);
 }

@@ -2,7 +2,7 @@ import { Fault } from '../core/fault.ts';
 import type { EgressCall, EgressHandler, EgressRequest } from '../egress/types.ts';
 import { mintPermit, type Permit } from '../egress/permit.ts';
 import type { Caller } from '../identity/types.ts';
-import { bucket, encodeLeaf, type DecisionLeaf, type OutcomeStatus } from '../ledger/leaf.ts';
+import { bucket, type DecisionLeaf, type OutcomeStatus } from '../ledger/leaf.ts';
 import type { Ledger, RoadKeys } from '../ledger/types.ts';
 import type { EndpointDecision, Label } from '../policy/types.ts';
 import type { BundleGate } from './bundle-gate.ts';
@@ -149,8 +149,7 @@ export class Road {
       );
     const index = await this.request.gate.pass(this.request.bundle, async () => {
       this.#attempts += 1;
-      const leaf = encodeLeaf(this.#decisionLeaf(allowed, body));
-      return this.#ledger.appendRoad(this.#roadKeys(), leaf, beside);
+      return this.#ledger.appendRoad(this.#roadKeys(), this.#decisionLeaf(allowed, body), beside);
     });
     const first = this.#previous === null;
     this.#previous = index;
@@ -176,12 +175,7 @@ export class Road {
       label: { conf: request.label.conf, categories: request.label.categories },
       purpose: request.purpose,
       effect: allowed === null ? 'deny' : 'allow',
-      considered: request.considered.slice(0, MAX_CONSIDERED).map(({ endpoint, record, effect, rules }) => ({
-        endpoint,
-        record,
-        effect,
-        rules,
-      })),
+      considered: request.considered.slice(0, MAX_CONSIDERED),
       to: allowed === null ? null : allowed.to,
       c: {
         in: keys.commit('in', request.input),
@@ -234,7 +228,7 @@ export class Attempt {
   async close(result: AttemptResult, { roadEnds }: { roadEnds: boolean }): Promise<void> {
     const { ledger, keys, rid, number, index } = this.#parts;
     const observed = this.#call?.observed() ?? null;
-    const leaf = encodeLeaf({
+    await ledger.appendRoad(keys, {
       v: 1,
       kind: 'outcome',
       rid,
@@ -250,6 +244,5 @@ export class Attempt {
       c: { res: result.res, peer: observed === null ? null : keys.commit('peer', observed.peer) },
       ...(roadEnds ? { attempts: number } : {}),
     });
-    await ledger.appendRoad(keys, leaf);
   }
 }

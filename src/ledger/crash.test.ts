@@ -48,7 +48,7 @@ async function killedWhileRecording(site: TestSite, told: Told): Promise<void> {
 async function closeUnknown(ledger: Ledger): Promise<number> {
   const unfinished = await ledger.unfinished();
   for (const { rid, attempt, index } of unfinished) {
-    const leaf = {
+    await ledger.appendRecovered({
       v: 1,
       kind: 'outcome',
       rid,
@@ -56,9 +56,14 @@ async function closeUnknown(ledger: Ledger): Promise<number> {
       of: index,
       t: ledger.time(),
       status: 'unknown',
+      code: null,
+      http: null,
+      observed: null,
+      in: 0,
+      out: 0,
+      c: { res: null, peer: null },
       attempts: 1,
-    };
-    await ledger.appendRecovered(Buffer.from(JSON.stringify({ ...leaf, c: { res: null, peer: null } })));
+    });
   }
   return unfinished.length;
 }

@@ -1,4 +1,5 @@
 import { Fault } from '../core/fault.ts';
+import type { RoadLeaf } from './leaf.ts';
 
 /** What the log itself needs to know of a leaf. */
 export type LeafFacts =
@@ -19,6 +20,17 @@ export type LeafFacts =
       readonly hasResponse: boolean;
     }
   | { readonly kind: 'site'; readonly id: string; readonly t: number };
+
+/** What `readLeaf` would say of the leaf's bytes. */
+export function factsOfLeaf(leaf: RoadLeaf): LeafFacts {
+  const { rid, attempt, t } = leaf;
+  if (leaf.kind === 'outcome') {
+    const { attempts = null, c } = leaf;
+    return { kind: leaf.kind, rid, attempt, t, attempts, hasResponse: c.res !== null };
+  }
+  const { effect, c } = leaf;
+  return { kind: leaf.kind, rid, attempt, t, allowed: effect === 'allow', hasRequest: c.req !== null };
+}
 
 /** @throws Fault `ledger.bad_leaf` for bytes that are no leaf. */
 export function readLeaf(entry: Buffer): LeafFacts {

@@ -1,4 +1,5 @@
 import { canonicalJson, type Json } from '../core/canonical-json.ts';
+import { decisionText, outcomeText } from './leaf-text.ts';
 
 /** Confidentiality 1 to 3 (機密性1/2/3情報) and the categories of the data. */
 export interface LeafLabel {
@@ -90,13 +91,17 @@ export interface SiteLeaf {
   readonly [member: string]: unknown;
 }
 
-export type Leaf = DecisionLeaf | OutcomeLeaf | SiteLeaf;
+/** A leaf of a road. */
+export type RoadLeaf = DecisionLeaf | OutcomeLeaf;
+export type Leaf = RoadLeaf | SiteLeaf;
 
 /** C2SP tlog-tiles: an entry's length is an unsigned 16-bit number. */
 export const MAX_ENTRY_BYTES = 65_535;
 
-/** The exact bytes of a leaf: RFC 8785 canonical JSON. */
+/** The exact bytes of a leaf: RFC 8785 canonical JSON. @throws Fault `core.not_canonical`. */
 export function encodeLeaf(leaf: Leaf): Buffer {
+  if (leaf.kind === 'decision') return Buffer.from(decisionText(leaf));
+  if (leaf.kind === 'outcome') return Buffer.from(outcomeText(leaf));
   // The members of a site leaf are open to its writer; canonicalJson refuses what is no JSON value.
   return Buffer.from(canonicalJson(leaf as Json));
 }

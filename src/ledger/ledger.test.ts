@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 
 import { systemWorld } from '../core/world.ts';
@@ -13,7 +13,7 @@ import {
   wholeRoad,
 } from '../../test/support/ledger-site.ts';
 import { checkLog } from './check.ts';
-import { MAX_ENTRY_BYTES } from './leaf.ts';
+import { MAX_ENTRY_BYTES, type DecisionLeaf, type OutcomeLeaf } from './leaf.ts';
 import { leafHash, rootFromPath } from './tree.ts';
 import type { Ledger, Receipt } from './types.ts';
 import { verifyReceipt } from './verify/index.ts';
@@ -69,10 +69,10 @@ test('attempts stand in order, and appends of one turn keep theirs', async () =>
   assert.equal(await verified(ledger, receipt), '0 closed');
 });
 
-function failedOutcome(ledger: Ledger, keys: ReturnType<typeof newRoad>, of: number): Buffer {
+function failedOutcome(ledger: Ledger, keys: ReturnType<typeof newRoad>, of: number): OutcomeLeaf {
   const failed = outcome(ledger, keys, { of, status: 'provider-error', c: { res: null, peer: null } });
-  const { attempts: _, ...leaf } = JSON.parse(failed.toString());
-  return Buffer.from(JSON.stringify(leaf));
+  const { attempts: _, ...leaf } = failed;
+  return leaf;
 }
 
 test('the opening keys open what the leaves commit to, and only what was committed', async () => {
@@ -157,24 +157,19 @@ test('leaves of no road are found by their id, before and after a restart', asyn
   assert.equal(await ledger.findSite('control_2', 0), null);
 });
 
-test('refuses leaves that are none, too long, of another road or of foreign keys', async () => {
+test('refuses leaves that are too long, have no canonical form, are of another road or of foreign keys', async () => {
   await using site = testSite();
   const ledger = await site.open();
   const keys = newRoad(ledger);
-  const append = (entry: Buffer): Promise<number> => ledger.appendRoad(keys, entry);
-  for (const bytes of [
-    '',
-    'null',
-    '[]',
-    '{"kind":"decision"}',
-    '{"kind":"decision","rid":1,"attempt":1,"t":1}',
-  ])
-    await assert.rejects(append(Buffer.from(bytes)), { code: 'ledger.bad_leaf' });
-  await assert.rejects(append(randomBytes(400)), { code: 'ledger.bad_leaf' });
+  const append = (leaf: DecisionLeaf): Promise<number> => ledger.appendRoad(keys, leaf);
   await assert.rejects(append(decision(ledger, newRoad(ledger))), { code: 'ledger.bad_leaf' });
-  await assert.rejects(append(Buffer.alloc(MAX_ENTRY_BYTES + 1)), { code: 'ledger.leaf_too_long' });
+  const long = decision(ledger, keys, { model: 'm'.repeat(MAX_ENTRY_BYTES) });
+  await assert.rejects(append(long), { code: 'ledger.leaf_too_long' });
+  await assert.rejects(append(decision(ledger, keys, { t: 0.5 })), { code: 'core.not_canonical' });
   await assert.rejects(ledger.appendRoad({ ...keys }, decision(ledger, keys)), { code: 'ledger.bad_road' });
-  await assert.rejects(ledger.appendRecovered(decision(ledger, keys)), { code: 'ledger.bad_leaf' });
+  const stranger = outcome(ledger, newRoad(ledger), { of: 0, rid: systemWorld().ids.receipt() });
+  await assert.rejects(ledger.appendRecovered(stranger), { code: 'ledger.bad_leaf' });
+  assert.equal(ledger.size(), 0);
   assert.throws(() => ledger.openRoad('../../x', OWNER), { code: 'ledger.bad_road' });
   assert.throws(() => ledger.openRoad(keys.rid, { tenant: 'x'.repeat(65), caller: 'x' }), {
     code: 'ledger.bad_road',

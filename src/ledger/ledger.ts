@@ -3,9 +3,9 @@ import type { Anchor } from './anchor.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { GroupCommit, type Appendable } from './commit.ts';
 import type { LogKey } from './key.ts';
-import { encodeLeaf, MAX_ENTRY_BYTES } from './leaf.ts';
+import { encodeLeaf, MAX_ENTRY_BYTES, type OutcomeLeaf, type RoadLeaf } from './leaf.ts';
 import type { LeafClock } from './leaf-clock.ts';
-import { readLeaf, type LeafFacts } from './leaf-facts.ts';
+import { factsOfLeaf, type LeafFacts } from './leaf-facts.ts';
 import { Maintenance } from './maintenance.ts';
 import type { LedgerOptions } from './options.ts';
 import { makeProof, makeReceipt } from './receipt.ts';
@@ -90,30 +90,31 @@ export class SiteLedger implements Ledger {
     return road;
   }
 
-  async appendRoad(keys: RoadKeys, entry: Buffer, beside = false): Promise<number> {
+  async appendRoad(keys: RoadKeys, leaf: RoadLeaf, beside = false): Promise<number> {
     const road = keys instanceof OpenRoad ? this.#states.get(keys) : undefined;
     if (!(keys instanceof OpenRoad) || road === undefined)
       throw new Fault('invalid', 'ledger.bad_road', 'the keys are those of another log');
-    const leaf = this.#admit(entry);
-    if (leaf.kind === 'site' || leaf.rid !== keys.rid)
+    if (leaf.rid !== keys.rid)
       throw new Fault('invalid', 'ledger.bad_leaf', 'the leaf belongs to another road');
+    const entry = this.#admit(encodeLeaf(leaf));
     // The key is durable before the leaf is so much as written: a leaf whose commitments nobody can open proves little.
     if (!keys.isDurable) await this.#storeKey(keys);
     this.#parts.index.keep(road, keys.slot);
-    return this.#commit.append({ entry, leaf, road }, beside);
+    return this.#commit.append({ entry, leaf: factsOfLeaf(leaf), road }, beside);
   }
 
-  async appendRecovered(entry: Buffer): Promise<number> {
-    const leaf = this.#admit(entry);
-    const road = leaf.kind === 'outcome' ? await this.#parts.index.find(leaf.rid) : null;
+  async appendRecovered(leaf: OutcomeLeaf): Promise<number> {
+    const entry = this.#admit(encodeLeaf(leaf));
+    const road = await this.#parts.index.find(leaf.rid);
     if (road === null)
       throw new Fault('invalid', 'ledger.bad_leaf', 'expected an outcome of a road of this log');
-    return this.#commit.append({ entry, leaf, road });
+    return this.#commit.append({ entry, leaf: factsOfLeaf(leaf), road });
   }
 
   async appendSite(leaf: SiteEvent): Promise<number> {
-    const entry = encodeLeaf({ ...leaf, v: 1, log: this.origin, t: this.time() });
-    return this.#commit.append({ entry, leaf: this.#admit(entry), road: null });
+    const t = this.time();
+    const entry = this.#admit(encodeLeaf({ ...leaf, v: 1, log: this.origin, t }));
+    return this.#commit.append({ entry, leaf: { kind: 'site', id: leaf.id, t }, road: null });
   }
 
   findSite(id: string, from: number): Promise<number | null> {
@@ -216,14 +217,14 @@ export class SiteLedger implements Ledger {
   }
 
   // What the log cannot take is refused before it costs anything.
-  #admit(entry: Buffer): LeafFacts {
+  #admit(entry: Buffer): Buffer {
     if (entry.length > MAX_ENTRY_BYTES)
       throw new Fault('invalid', 'ledger.leaf_too_long', `a leaf has at most ${MAX_ENTRY_BYTES} bytes`);
     const trouble = this.#troubles.first();
     if (trouble !== null) throw new Fault('unavailable', 'ledger.unavailable', `cannot record: ${trouble}`);
     const late = this.#parts.clock.trouble();
     if (late !== null) throw new Fault('unavailable', 'ledger.clock_regression', late);
-    return readLeaf(entry);
+    return entry;
   }
 
   async #storeKey(keys: OpenRoad): Promise<void> {

@@ -5,7 +5,14 @@ import { test } from 'node:test';
 
 import type { Log } from '../core/log.ts';
 import { openDatabase } from '../storage/database.ts';
-import { decision, newRoad, SEGMENT_BYTES, testSite, wholeRoad } from '../../test/support/ledger-site.ts';
+import {
+  decision,
+  newRoad,
+  outcome,
+  SEGMENT_BYTES,
+  testSite,
+  wholeRoad,
+} from '../../test/support/ledger-site.ts';
 import { lockFile } from './lock.ts';
 import { checkLog } from './check.ts';
 import { realDisk } from './disk.ts';
@@ -221,11 +228,8 @@ test('allowed decisions without an outcome are found on start and can be closed'
   await site.close();
   ledger = await site.open();
   assert.deepEqual(await ledger.unfinished(), [{ rid: keys.rid, attempt: 1, index }]);
-  const unknown = { v: 1, kind: 'outcome', rid: keys.rid, attempt: 1, of: index, t: ledger.time() };
-  const rest = { status: 'unknown', code: null, http: null, observed: null, in: 0, out: 0, attempts: 1 };
-  await ledger.appendRecovered(
-    Buffer.from(JSON.stringify({ ...unknown, ...rest, c: { res: null, peer: null } })),
-  );
+  const unknown = outcome(ledger, keys, { of: index, status: 'unknown', c: { res: null, peer: null } });
+  await ledger.appendRecovered(unknown);
   assert.deepEqual(await ledger.unfinished(), []);
   assert.equal((await ledger.receipt(keys.rid))?.state, 'closed');
   await site.close();

@@ -1,4 +1,4 @@
-import type { SiteLeaf } from './leaf.ts';
+import type { OutcomeLeaf, RoadLeaf, SiteLeaf } from './leaf.ts';
 
 export type CommittedField = 'in' | 'req' | 'res' | 'caller' | 'tenant' | 'peer';
 export type OpenedField = 'in' | 'req' | 'res';
@@ -68,9 +68,9 @@ export interface Ledger extends AsyncDisposable {
    * Appends a decision or outcome leaf of a road; resolves with its index once it is durable. With `beside` a crash
    * keeps it and the leaf appended just before it in the same turn, or neither.
    */
-  appendRoad(keys: RoadKeys, entry: Buffer, beside?: boolean): Promise<number>;
+  appendRoad(keys: RoadKeys, leaf: RoadLeaf, beside?: boolean): Promise<number>;
   /** Appends an outcome for a road of an earlier process, which has no keys here any more. */
-  appendRecovered(entry: Buffer): Promise<number>;
+  appendRecovered(leaf: OutcomeLeaf): Promise<number>;
   /** Appends a leaf of no road. */
   appendSite(leaf: SiteEvent): Promise<number>;
   /** The index of the site leaf with this id among those at or after `from`, or null. */

@@ -6,7 +6,7 @@ import { silentLog, type Log } from '../../src/core/log.ts';
 import { systemWorld, type World } from '../../src/core/world.ts';
 import { openDatabase } from '../../src/storage/database.ts';
 import { realDisk, type Disk, type DiskFile } from '../../src/ledger/disk.ts';
-import { encodeLeaf, type DecisionLeaf, type OutcomeLeaf } from '../../src/ledger/leaf.ts';
+import type { DecisionLeaf, OutcomeLeaf } from '../../src/ledger/leaf.ts';
 import { openLedger } from '../../src/ledger/open.ts';
 import type { Ledger, RoadKeys } from '../../src/ledger/types.ts';
 
@@ -104,9 +104,9 @@ export function newRoad(ledger: Ledger, rid = systemWorld().ids.receipt()): Road
 /** What of a ledger goes into a leaf. */
 type LeafSource = Pick<Ledger, 'origin' | 'time'>;
 
-export function decision(ledger: LeafSource, keys: RoadKeys, more: Partial<DecisionLeaf> = {}): Buffer {
+export function decision(ledger: LeafSource, keys: RoadKeys, more: Partial<DecisionLeaf> = {}): DecisionLeaf {
   const body = 'the request';
-  return encodeLeaf({
+  return {
     v: 1,
     kind: 'decision',
     rid: keys.rid,
@@ -137,15 +137,15 @@ export function decision(ledger: LeafSource, keys: RoadKeys, more: Partial<Decis
       tenant: keys.commit('tenant', OWNER.tenant),
     },
     ...more,
-  });
+  };
 }
 
 export function outcome(
   ledger: LeafSource,
   keys: RoadKeys,
   more: Partial<OutcomeLeaf> & { readonly of: number },
-): Buffer {
-  return encodeLeaf({
+): OutcomeLeaf {
+  return {
     v: 1,
     kind: 'outcome',
     rid: keys.rid,
@@ -160,7 +160,7 @@ export function outcome(
     c: { res: keys.commit('res', 'the answer'), peer: null },
     attempts: 1,
     ...more,
-  });
+  };
 }
 
 /** One whole road; gives its id and the indices of its two leaves. */
