@@ -137,11 +137,16 @@ for (const { name, client } of FAMILIES) {
   });
 
   test(`${name}: a prompt that the provider's filters stop`, async () => {
-    azure.behave({ kind: 'status', status: 400, body: azureFiltered() });
-    const error = await errorOf(
-      client().chat.completions.create({ model: DEPLOYMENT, messages: [...MESSAGES] }),
-    );
-    assert.deepEqual([error.status, error.code], [400, 'provider_error']);
+    for (const stream of [false, true]) {
+      azure.behave({ kind: 'status', status: 400, body: azureFiltered() });
+      const error = await errorOf(
+        client().chat.completions.create({ model: DEPLOYMENT, messages: [...MESSAGES], stream }),
+      );
+      assert.deepEqual([error.status, error.code, error.param], [400, 'content_filter', 'prompt']);
+      const { innererror } = Object(error.error);
+      assert.equal(innererror.code, 'ResponsibleAIPolicyViolation');
+      assert.deepEqual(innererror.content_filter_result.hate, { filtered: true, severity: 'high' });
+    }
   });
 
   test(`${name}: a stream that breaks raises`, async () => {

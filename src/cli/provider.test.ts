@@ -182,6 +182,18 @@ test('a provider of the kind azure has a version of its interface', async (conte
   assert.match(wrong.err, /apiVersion/);
 });
 
+test('a path for health checks is taken as it is, and refused when it is none', async (context) => {
+  const folder = temporary(context);
+  const ran = await run(add('checked', { ...FLAGS, health: '/v1/models?limit=1' }), folder);
+  assert.equal(ran.code, 0, ran.err);
+  assert.equal(Object(draftIn(folder, 'checked')).health, '/v1/models?limit=1');
+  for (const health of ['v1/models', '//elsewhere.example/', 'https://elsewhere.example/', '/a b']) {
+    const wrong = await run(add('other', { ...FLAGS, health }), folder);
+    assert.equal(wrong.code, 1, health);
+    assert.match(wrong.err, /health/);
+  }
+});
+
 async function dialog(locale: string, given: Readonly<Record<string, string>>, typed: readonly string[]) {
   const prompts: string[] = [];
   const rest = [...typed];
@@ -213,7 +225,7 @@ test('asks again where an answer cannot be used, and says why', async () => {
   const asked = ['training', 'expires'];
   const given = Object.fromEntries(Object.entries(FLAGS).filter(([name]) => !asked.includes(name)));
   const facts = ['secret', 'nationality', 'storage', 'logs', 'support', 'key-custody', 'sku', 'abuse-review'];
-  const rest = [...facts, 'certification', 'legal-basis', 'contract', 'proxy'];
+  const rest = [...facts, 'certification', 'legal-basis', 'contract', 'proxy', 'health'];
   const all = { ...given, ...Object.fromEntries(rest.map((name) => [name, ''])) };
   const typed = ['perhaps', 'no', '2026-11-01', 'soon', '', '2027-01-01'];
   const { answers, said, rest: left } = await dialog('C', all, typed);
@@ -233,7 +245,8 @@ test('a whole dialog at a real terminal writes the draft', async (context) => {
   const use = ['30', 'standard', 'no', 'no', 'public', 'ISMAP', 'domestic', 'negotiated'];
   const dates = ['2026-12-01', '2027-03-31'];
   const network = ['', '203.0.113.0/24', '', `sha256:${'3'.repeat(64)}`, ''];
-  const typed = [...service, ...places, ...use, ...dates, ...network];
+  const health = ['/v1/models'];
+  const typed = [...service, ...places, ...use, ...dates, ...network, ...health];
   const program = JSON.stringify([...NODE, 'provider', 'add', 'ours']);
   const script = `import pty,os,sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(${program})))`;
   const ran = await run(['python3', '-c', script], folder, `${typed.join('\n')}\n`);
@@ -242,6 +255,7 @@ test('a whole dialog at a real terminal writes the draft', async (context) => {
   assert.equal(providerProblem(draft), null);
   assert.partialDeepStrictEqual(draft, {
     secret: 'ours',
+    health: '/v1/models',
     models: { chat: { accepts: 'c2' }, small: { accepts: 'c1' } },
     residency: { inference: 'JP', logs: 'unknown', contract: 'negotiated', retentionDays: 30 },
     network: { hosts: ['ai.example'], issuer: `sha256:${'3'.repeat(64)}` },

@@ -100,6 +100,22 @@ export function providerError(
   };
 }
 
+/** What Azure's clients read of a prompt that its filters stop; the provider's text is not repeated. */
+export function contentFiltered(
+  endpoint: string,
+  retry: Record<string, string>,
+  results: Readonly<Record<string, unknown>>,
+): SurfaceError {
+  return {
+    status: 400,
+    code: 'content_filter',
+    param: 'prompt',
+    message: `the content filter of ${endpoint} stopped the prompt`,
+    innererror: { code: 'ResponsibleAIPolicyViolation', content_filter_result: results },
+    headers: retry,
+  };
+}
+
 export function upstreamInterrupted(endpoint: string): SurfaceError {
   return {
     status: 502,

@@ -3,6 +3,7 @@ import type { OutcomeStatus } from '../../ledger/leaf.ts';
 import type { Health } from '../routing/breaker.ts';
 import { retryHeaders } from '../routing/retry.ts';
 import {
+  contentFiltered,
   egressDenied,
   noEligibleEndpoint,
   providerError,
@@ -46,6 +47,16 @@ export function refusedByProvider(
     health: http >= 500 ? 'bad' : PASSING.has(http) ? 'neither' : 'good',
     hints: retry,
   };
+}
+
+/** A prompt that the provider's own content filter stopped; no other endpoint is asked to take it. */
+export function blockedByFilter(
+  endpoint: string,
+  headers: Readonly<Record<string, string>>,
+  results: Readonly<Record<string, unknown>>,
+): Failure {
+  const hints = retryHeaders(headers);
+  return { ...failure('provider-error', contentFiltered(endpoint, hints, results)), health: 'good', hints };
 }
 
 /** An answer that is not what was asked for, or no HTTP at all. The provider has done its work, which is not asked for twice. */

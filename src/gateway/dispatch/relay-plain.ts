@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { garbage, refusedByProvider, transportFailure } from './outcome.ts';
+import { garbage, transportFailure } from './outcome.ts';
 import type { Operation } from './operation.ts';
+import { Refusal } from './refusal.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 
 type Expected = Pick<Operation, 'read' | 'longest'>;
@@ -11,6 +12,7 @@ export function plainRelay(context: RelayContext, { read, longest }: Expected): 
   const traffic: Traffic = { received: 0 };
   const chunks: Buffer[] = [];
   let http: number | null = null;
+  let refusal: Refusal | null = null;
   const fail = (failure: ReturnType<typeof garbage>): void => {
     context.abort();
     resolve({ kind: 'failed', http, failure });
@@ -26,16 +28,24 @@ export function plainRelay(context: RelayContext, { read, longest }: Expected): 
     handler: {
       onHead(status, headers) {
         http = status;
-        if (status !== 200) fail(refusedByProvider(context.endpoint, status, headers));
-        else if (!isJson(headers['content-type'])) fail(garbage(context.endpoint));
+        if (status !== 200) {
+          refusal = new Refusal(context.endpoint, status, headers);
+          if (refusal.over) fail(refusal.failure());
+        } else if (!isJson(headers['content-type'])) fail(garbage(context.endpoint));
       },
       onData(chunk) {
         traffic.received += chunk.length;
+        if (refusal !== null) {
+          refusal.take(chunk);
+          if (refusal.over) fail(refusal.failure());
+          return true;
+        }
         chunks.push(chunk);
         if (traffic.received > longest) fail(garbage(context.endpoint));
         return true;
       },
       onEnd() {
+        if (refusal !== null) return resolve({ kind: 'failed', http, failure: refusal.failure() });
         const whole = Buffer.concat(chunks);
         // RFC 8259 section 8.1: JSON between systems is UTF-8.
         const body = isUtf8(whole) ? read(whole) : null;
@@ -43,7 +53,8 @@ export function plainRelay(context: RelayContext, { read, longest }: Expected): 
         else fail(garbage(context.endpoint));
       },
       onError(error) {
-        resolve({ kind: 'failed', http, failure: transportFailure(context.endpoint, error, http) });
+        const failure = refusal?.failure() ?? transportFailure(context.endpoint, error, http);
+        resolve({ kind: 'failed', http, failure });
       },
     },
   };

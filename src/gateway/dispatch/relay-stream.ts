@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { isRecord } from '../json-body.ts';
 import { EventSplitter, type StreamEvent } from '../../core/sse.ts';
-import { garbage, refusedByProvider, transportFailure, type Failure } from './outcome.ts';
+import { garbage, transportFailure, type Failure } from './outcome.ts';
+import { Refusal } from './refusal.ts';
 import type { Relay, RelayContext, Relayed, Traffic } from './relay.ts';
 
 /** The data of the event that ends a good stream. */
@@ -22,7 +23,7 @@ class StreamRelay implements Relay {
     onHead: (status: number, headers: Readonly<Record<string, string>>): void =>
       this.#onHead(status, headers),
     onData: (chunk: Buffer): boolean => this.#onData(chunk),
-    onEnd: (): void => this.#fail(garbage(this.#context.endpoint)),
+    onEnd: (): void => this.#fail(this.#refusal?.failure() ?? garbage(this.#context.endpoint)),
     onError: (error: Error): void =>
       this.#settle({ kind: 'failed', http: this.#http, failure: this.#broken(error) }),
   };
@@ -30,6 +31,7 @@ class StreamRelay implements Relay {
   readonly #resolve: (relayed: Relayed) => void;
   readonly #splitter = new EventSplitter();
   #http: number | null = null;
+  #refusal: Refusal | null = null;
   #begun = false;
   #over = false;
 
@@ -51,8 +53,10 @@ class StreamRelay implements Relay {
 
   #onHead(status: number, headers: Readonly<Record<string, string>>): void {
     this.#http = status;
-    if (status !== 200) this.#fail(refusedByProvider(this.#context.endpoint, status, headers));
-    else if (!/^text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '')) {
+    if (status !== 200) {
+      this.#refusal = new Refusal(this.#context.endpoint, status, headers);
+      if (this.#refusal.over) this.#fail(this.#refusal.failure());
+    } else if (!/^text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '')) {
       this.#fail(garbage(this.#context.endpoint));
     }
   }
@@ -60,6 +64,11 @@ class StreamRelay implements Relay {
   #onData(chunk: Buffer): boolean {
     this.traffic.received += chunk.length;
     if (this.#over) return true;
+    if (this.#refusal !== null) {
+      this.#refusal.take(chunk);
+      if (this.#refusal.over) this.#fail(this.#refusal.failure());
+      return true;
+    }
     const events = this.#splitter.push(chunk);
     if (events === null) {
       this.#fail(garbage(this.#context.endpoint));
@@ -106,7 +115,7 @@ class StreamRelay implements Relay {
   }
 
   #broken(error: Error): Failure {
-    return transportFailure(this.#context.endpoint, error, this.#http);
+    return this.#refusal?.failure() ?? transportFailure(this.#context.endpoint, error, this.#http);
   }
 
   #fail(failure: Failure): void {
