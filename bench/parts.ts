@@ -10,6 +10,7 @@ import { listen } from '../src/server/listen.ts';
 import { credentialOf } from '../src/identity/credentials.ts';
 import { hostAllowed } from '../src/identity/host.ts';
 import { keyHash } from '../src/identity/key.ts';
+import { NOTHING_ALLOWED } from '../src/policy/endpoints.ts';
 import { network, permit, BUNDLE } from '../test/support/egress.ts';
 import { ask, sampleEngine } from '../test/support/policy.ts';
 import type { Load } from './driver.ts';
@@ -39,7 +40,13 @@ export async function measureParts(options: PartsOptions): Promise<readonly Part
   const chat = parseChat(request);
   const engine = sampleEngine();
   const input = ask();
-  const target = { url: provider, model: 'fast', secret: null, timeoutMs: TIMEOUT_MS };
+  const target = {
+    url: provider,
+    model: 'fast',
+    secret: null,
+    rules: NOTHING_ALLOWED,
+    timeoutMs: TIMEOUT_MS,
+  };
   return [
     await httpServer(options),
     computing('host and key', () => void admit()),

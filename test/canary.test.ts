@@ -119,6 +119,15 @@ async function everyKindOfRequest(): Promise<readonly string[]> {
   await send({ messages: word('prompt') });
   await send({ messages: [{ role: word('name'), content: word('prompt') }] });
   await send({ tools: [{ type: word('tool') }] });
+  const refused = [
+    { store: word('metadata') },
+    { metadata: { [word('metadata')]: word('metadata') } },
+    { prompt_cache_key: word('metadata') },
+    { tools: [{ type: 'mcp', server_url: `https://${word('tool')}.example` }] },
+    says({ type: 'image_url', image_url: { url: `https://media.example/${word('prompt')}` } }),
+    says({ type: 'file', file: { file_id: word('prompt') } }),
+  ];
+  for (const one of refused) await send(one);
   await send({}, { 'sekisho-purpose': word('header') });
   await send({}, { 'sekisho-label': word('header') });
   await send({}, { 'sekisho-request-id': word('header') });
@@ -132,15 +141,20 @@ async function everyKindOfRequest(): Promise<readonly string[]> {
 }
 
 function body(more: Record<string, unknown>): string {
-  const parameters = { type: 'object', properties: { [word('schema')]: { type: 'string' } } };
+  const property = { type: 'string', description: word('schema'), enum: [word('schema')] };
+  const parameters = { type: 'object', title: word('schema'), properties: { [word('schema')]: property } };
   return JSON.stringify({
     model: 'chat',
     messages: [{ role: 'user', content: word('prompt') }],
     user: word('user'),
-    tools: [{ type: 'function', function: { name: word('tool'), parameters } }],
+    tools: [{ type: 'function', function: { name: word('tool'), description: word('tool'), parameters } }],
     response_format: { type: 'json_schema', json_schema: { name: word('schema'), schema: parameters } },
     ...more,
   });
+}
+
+function says(part: object): Record<string, unknown> {
+  return { messages: [{ role: 'user', content: [part] }] };
 }
 
 function word(place: string): string {

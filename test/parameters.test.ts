@@ -7,15 +7,32 @@ import { OPENAI_CHAT, OPENAI_EMBEDDINGS } from '../src/gateway/adapter/openai.ts
 import { requireKnown } from '../src/gateway/adapter/parameters.ts';
 import { EMBEDDING_PARAMETERS } from '../src/gateway/llama/embeddings.ts';
 import { CHAT_PARAMETERS, refuseUnsupported } from '../src/gateway/llama/request.ts';
+import { NOTHING_ALLOWED } from '../src/policy/endpoints.ts';
+import type { BodyRules } from '../src/policy/types.ts';
 import { ROOT } from './support/source.ts';
 
 type Json = Parameters<typeof refuseUnsupported>[0][string];
 
+/** The rules of a record that allows this and nothing else. */
+function allowing(rule: string): BodyRules {
+  return { ...NOTHING_ALLOWED, [rule]: rule === 'tools' ? ['web_search'] : true };
+}
+
 /** A value that no provider is asked for. */
 const ODD = 'odd';
 const WORDS = {
-  'parameters.md': { refused: 'refused', only: /^only (.*)$/, free: ['passed', 'obeyed', 'no effect'] },
-  'parameters.ja.md': { refused: '断る', only: /^(.*) のみ$/, free: ['渡す', '従う', '影響しない'] },
+  'parameters.md': {
+    refused: 'refused',
+    only: /^only (.*)$/,
+    needs: /^needs `body\.(\w+)`$/,
+    free: ['passed', 'obeyed', 'no effect'],
+  },
+  'parameters.ja.md': {
+    refused: '断る',
+    only: /^(.*) のみ$/,
+    needs: /^`body\.(\w+)` が要る$/,
+    free: ['渡す', '従う', '影響しない'],
+  },
 } as const;
 
 for (const [file, words] of Object.entries(WORDS)) {
@@ -33,9 +50,19 @@ for (const [file, words] of Object.entries(WORDS)) {
     test(`${file}: the adapters do what the table of ${name} says`, () => {
       assert.ok(table.length > 0);
       for (const [parameter = '', remote = '', local = ''] of table) {
+        const rule = words.needs.exec(remote)?.[1];
+        const rules = rule === undefined ? NOTHING_ALLOWED : allowing(rule);
+        if (rule !== undefined) {
+          assert.throws(
+            () => requireKnown({ [parameter]: true }, known, NOTHING_ALLOWED),
+            (thrown) => thrown instanceof Fault && thrown.details['rule'] === `body.${rule}`,
+          );
+          requireKnown({ [parameter]: true }, known, rules);
+          continue;
+        }
         holds(remote, parameter, words, (value) => {
           // Of tools the table says only that they are passed; their kinds are told below it.
-          requireKnown({ [parameter]: parameter === 'tools' ? [] : value }, known);
+          requireKnown({ [parameter]: parameter === 'tools' ? [] : value }, known, rules);
         });
         holds(local, parameter, words, (value) => refuseUnsupported({ [parameter]: value }, facts));
       }
@@ -44,7 +71,7 @@ for (const [file, words] of Object.entries(WORDS)) {
 }
 
 test('a table that says otherwise is caught', () => {
-  const take = (value: Json): void => requireKnown({ audio: value }, OPENAI_CHAT);
+  const take = (value: Json): void => requireKnown({ audio: value }, OPENAI_CHAT, NOTHING_ALLOWED);
   assert.throws(() => holds('passed', 'audio', WORDS['parameters.md'], take));
 });
 

@@ -98,7 +98,12 @@ function endpointOf(facts: policy.Endpoint, bundle: string, sources: EndpointSou
 }
 
 function remoteOf(facts: policy.Endpoint, { secrets, timeoutMs }: EndpointSources) {
-  return { url: networkOf(facts).url, secret: secretOf(facts, secrets), timeoutMs };
+  return {
+    url: networkOf(facts).url,
+    secret: secretOf(facts, secrets),
+    rules: facts.body,
+    timeoutMs,
+  };
 }
 
 // The channel is looked up when it is used: a record that egress refuses denies requests, not the start.

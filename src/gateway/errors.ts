@@ -140,8 +140,14 @@ function unavailable(code: string): (fault: Fault) => SurfaceError {
 
 function plain(status: number, code: string): (fault: Fault) => SurfaceError {
   return (fault) => {
-    const { param } = fault.details;
-    return { status, code, message: fault.message, param: typeof param === 'string' ? param : null };
+    const { param, rule } = fault.details;
+    return {
+      status,
+      code,
+      message: fault.message,
+      param: typeof param === 'string' ? param : null,
+      ...(rule === undefined ? {} : { innererror: { rule } }),
+    };
   };
 }
 

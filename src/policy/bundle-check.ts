@@ -48,8 +48,8 @@ export function providerProblems(provider: Provider): string[] {
 }
 
 function ownProblems(provider: Provider): string[] {
-  const { kind, url, network, secret, residency, apiVersion = null, health = null } = provider;
-  const given = Object.entries({ url, network, secret, residency, apiVersion, health }).filter(
+  const { kind, url, network, secret, residency, apiVersion = null, health = null, body = null } = provider;
+  const given = Object.entries({ url, network, secret, residency, apiVersion, health, body }).filter(
     ([, value]) => value !== null,
   );
   return given.map(([name]) => `${name}: a ${kind} provider is this machine and has none`);
@@ -59,7 +59,14 @@ function remoteProblems(provider: Provider): string[] {
   if (provider.url === null) return [`url: a provider of kind ${provider.kind} needs one`];
   if (provider.network === null)
     return [`network: a provider of kind ${provider.kind} needs hosts and addresses`];
-  return networkProblems(provider.url, provider.network);
+  return [...networkProblems(provider.url, provider.network), ...bodyProblems(provider)];
+}
+
+// Who keeps nothing cannot be let keep something.
+function bodyProblems({ body, residency }: Provider): string[] {
+  if (body === undefined || residency?.retentionDays !== 0) return [];
+  const kept = (['store', 'caches', 'files'] as const).filter((name) => body[name]);
+  return kept.map((name) => `body.${name}: residency.retentionDays says that nothing is kept`);
 }
 
 function modelProblems(bundle: Bundle): string[] {

@@ -24,6 +24,12 @@ export const healthPath = matching(
   /^\/(?!\/)[\x21-\x5b\x5d-\x7e]{0,511}$/,
   'a path on the host of the url, like /v1/models',
 );
+/** The kind of a tool that a provider runs, as `tools[].type` names it. */
+export const toolKind = matching(/^[a-z][a-z0-9_]{0,63}$/, 'a kind of tool, like web_search');
+export const mediaHost = matching(
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/,
+  'a host name in small letters, without scheme and port',
+);
 export const kind = matching(/^[a-z][a-z0-9-]{0,31}$/, 'a kind of provider, like openai or llama');
 export const country = matching(/^[A-Z]{2}$/, 'an ISO 3166-1 alpha-2 code in capitals, like JP');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 hex digits');
@@ -90,6 +96,16 @@ const provider = z.strictObject({
   secret: secretName.nullable(),
   apiVersion: apiVersion.optional(),
   health: healthPath.optional(),
+  body: z
+    .strictObject({
+      store: z.boolean(),
+      caches: z.boolean(),
+      metadata: z.boolean(),
+      files: z.boolean(),
+      tools: z.array(toolKind).max(MAX_LIST),
+      urls: z.array(mediaHost).max(MAX_LIST),
+    })
+    .optional(),
   models: z.record(
     modelName,
     z.strictObject({

@@ -11,6 +11,7 @@ import {
   healthPath,
   kind,
   legalBasis,
+  mediaHost,
   modelName,
   packName,
   policyId,
@@ -23,6 +24,7 @@ import {
   strategy,
   text,
   threshold,
+  toolKind,
   vkey,
   weight,
 } from './bundle-schema.ts';
@@ -100,6 +102,15 @@ const network = z.strictObject({
   proxy: optional(text),
 });
 
+const body = z.strictObject({
+  store: z.boolean().default(false),
+  caches: z.boolean().default(false),
+  metadata: z.boolean().default(false),
+  files: z.boolean().default(false),
+  tools: z.array(toolKind).default([]),
+  urls: z.array(mediaHost).default([]),
+});
+
 const model = z.strictObject({
   accepts,
   upstream: optional(text),
@@ -131,6 +142,7 @@ export const providerDraft = z
     secret: optional(secretName),
     apiVersion: apiVersion.optional(),
     health: healthPath.optional(),
+    body: body.optional(),
     models: z.record(modelName, model),
     residency: optional(residency),
     network: optional(network),

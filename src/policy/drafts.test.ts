@@ -138,6 +138,46 @@ network: {hosts: [ai.example], addresses: [203.0.113.0/24], issuer: sha256:${'a'
   assert.equal(far.residency?.selfDeclared, false);
 });
 
+/** A provider beyond this machine with these rules of its body, as flow YAML. */
+const bodied = (body: string, retentionDays = 30): string => `
+id: far
+kind: openai
+url: https://ai.example/v1
+models: {m: {accepts: c2}}
+body: ${body}
+residency: {operator: Far, retentionDays: ${retentionDays}, posture: public, issued: 2026-11-01, expires: 2027-03-31}
+network: {hosts: [ai.example], addresses: [203.0.113.0/24], issuer: sha256:${'a'.repeat(64)}}
+`;
+
+test('what the rules of a body do not say is not allowed, and without rules nothing is', async (context) => {
+  const folder = await drafts(context, {
+    'providers/far.yaml': bodied('{caches: true, tools: [web_search]}'),
+  });
+  const { endpoints } = createPolicyEngine(firstBundle(await loadDrafts(folder), SIGNER, AT));
+  const rules = (id: string): unknown => endpoints.find((endpoint) => endpoint.id === id)?.body;
+  const said = { caches: true, tools: ['web_search'] };
+  const unsaid = { store: false, metadata: false, files: false, urls: [] };
+  assert.deepEqual(rules('far/m'), { ...unsaid, ...said });
+  assert.deepEqual(rules('local/smollm2-135m-instruct'), { ...unsaid, caches: false, tools: [] });
+});
+
+test('rules of a body that are malformed, contradict the record or bind nobody are refused', async (context) => {
+  const wrong = async (body: string, problem: RegExp, days?: number): Promise<void> =>
+    refuses(context, { 'providers/far.yaml': bodied(body, days) }, problem);
+  await wrong('{stores: true}', /body: unknown key "stores", did you mean "store"/);
+  await wrong('{urls: ["https://media.example"]}', /body\.urls\.0: expected a host name/);
+  await wrong('{urls: ["*.example"]}', /body\.urls\.0/);
+  await wrong('{tools: [web search]}', /body\.tools\.0: expected a kind of tool/);
+  for (const rule of ['store', 'caches', 'files'])
+    await wrong(`{${rule}: true}`, new RegExp(`body\\.${rule}: residency\\.retentionDays says`), 0);
+  const own = 'id: local\nkind: llama\nmodels: {m: {}}\nbody: {store: true}';
+  await refuses(
+    context,
+    { 'providers/local.yaml': own },
+    /body: a llama provider is this machine and has none/,
+  );
+});
+
 test('an unknown key is named with its path and the nearest known one', async (context) => {
   await refuses(
     context,

@@ -1,7 +1,25 @@
 import { HIGHEST_FLOOR } from './labels.ts';
 import { staysOnMachine } from './network.ts';
 import { implicitRecord, isOwnKind, recordDigest } from './residency.ts';
-import type { Bundle, Endpoint, Provider, ProviderModel, RoutedModel, SiteFacts } from './types.ts';
+import type {
+  BodyRules,
+  Bundle,
+  Endpoint,
+  Provider,
+  ProviderModel,
+  RoutedModel,
+  SiteFacts,
+} from './types.ts';
+
+/** The rules of a provider whose record names none. */
+export const NOTHING_ALLOWED: BodyRules = Object.freeze({
+  store: false,
+  caches: false,
+  metadata: false,
+  files: false,
+  tools: [],
+  urls: [],
+});
 
 /** Where the models of a bundle can be served. */
 export interface Routing {
@@ -42,6 +60,7 @@ function endpointOf(
     accepts: model.accepts,
     secret: provider.secret,
     apiVersion: provider.apiVersion ?? null,
+    body: provider.body ?? NOTHING_ALLOWED,
     price: model.price,
     network: url === null || network === null ? null : Object.freeze({ ...network, endpoint: id, url }),
     ownMachine: own || (network !== null && staysOnMachine(network)),

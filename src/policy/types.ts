@@ -118,6 +118,25 @@ export interface ProviderNetwork {
   readonly proxy: string | null;
 }
 
+/**
+ * What a provider may be asked for beside an answer to the body itself. Whatever is not said here is refused, so a
+ * provider without these rules keeps nothing, runs nothing and fetches nothing on a caller's word.
+ */
+export interface BodyRules {
+  /** It may keep chats: `store`. */
+  readonly store: boolean;
+  /** It may keep parts of prompts to answer later ones faster: `prompt_cache_*`. */
+  readonly caches: boolean;
+  /** It may be told a caller's `metadata`. */
+  readonly metadata: boolean;
+  /** It may be pointed to files that it holds, or be sent files as such. */
+  readonly files: boolean;
+  /** The kinds of tools that it may run itself, such as `web_search`. */
+  readonly tools: readonly string[];
+  /** The hosts from which it may fetch what a URL names, over https. */
+  readonly urls: readonly string[];
+}
+
 /** A provider as the bundle holds it; url and network are null exactly for a model run by this machine. */
 export interface Provider {
   readonly id: string;
@@ -129,6 +148,8 @@ export interface Provider {
   readonly apiVersion?: string | undefined;
   /** Path and query of a GET by which the site asks whether the provider is well; absent is never asked. */
   readonly health?: string | undefined;
+  /** Absent says that nothing of it is allowed. */
+  readonly body?: BodyRules | undefined;
   readonly models: Readonly<Record<string, ProviderModel>>;
   readonly residency: ResidencyRecord | null;
   readonly network: ProviderNetwork | null;
@@ -238,6 +259,7 @@ export interface Endpoint {
   readonly secret: string | null;
   /** The version of the provider's interface; null where the record names none. */
   readonly apiVersion: string | null;
+  readonly body: BodyRules;
   readonly price: Price | null;
   /** The shape that the egress room takes; null for a model run by this machine. */
   readonly network: (ProviderNetwork & { readonly endpoint: string; readonly url: string }) | null;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fault } from '../../core/fault.ts';
 import { Secret } from '../../core/secret.ts';
+import { NOTHING_ALLOWED } from '../../policy/endpoints.ts';
 import { parseChat } from '../chat/request.ts';
 import { parseEmbeddings } from '../embeddings/request.ts';
 import { prepareAzureChat, prepareAzureEmbeddings, type AzureTarget } from './azure.ts';
@@ -11,6 +12,7 @@ const CLASSIC: AzureTarget = {
   apiVersion: '2024-10-21',
   deployment: 'gpt 4/o',
   secret: new Secret('top'),
+  rules: NOTHING_ALLOWED,
   timeoutMs: 1_000,
 };
 const V1: AzureTarget = { ...CLASSIC, url: 'https://bank.openai.azure.com/openai/v1', apiVersion: null };

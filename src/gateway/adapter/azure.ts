@@ -1,9 +1,10 @@
 import type { Secret } from '../../core/secret.ts';
+import type { BodyRules } from '../../policy/types.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { EmbeddingsRequest } from '../embeddings/request.ts';
 import type { PreparedRequest } from '../dispatch/operation.ts';
 import { basePath, jsonPost } from './json-post.ts';
-import { OPENAI_CHAT, OPENAI_EMBEDDINGS } from './openai.ts';
+import { OPENAI_EMBEDDINGS, requireAllowed } from './openai.ts';
 import { requireKnown } from './parameters.ts';
 
 export interface AzureTarget {
@@ -13,6 +14,7 @@ export interface AzureTarget {
   readonly apiVersion: string | null;
   readonly deployment: string;
   readonly secret: Secret | null;
+  readonly rules: BodyRules;
   readonly timeoutMs: number;
 }
 
@@ -21,19 +23,21 @@ export interface AzureTarget {
  * own (`data_sources`) have the provider fetch what never took this road, and are refused by name.
  */
 const FACTS = {
-  /** Names the deployment in its path, and keeps nothing of a chat, for which it has no parameter. */
+  /** Names the deployment in its path, and keeps nothing of a chat unless told to. */
   deployments: { named: 'path', store: false },
   v1: { named: 'body', store: true },
 } as const;
 
 /**
- * A chat request as Azure OpenAI takes it. The provider is told not to keep it, where it would.
+ * A chat request as Azure OpenAI takes it. The provider is told not to keep it, where it would, unless its
+ * record allows that and the caller asked for it.
  * @throws Fault `gateway.unsupported_parameter` naming the parameter.
  */
 export function prepareAzureChat(chat: ChatRequest, target: AzureTarget): PreparedRequest {
-  requireKnown(chat.body, OPENAI_CHAT);
-  const { store: _, ...asked } = chat.body;
-  const body = factsOf(target).store ? { ...asked, store: false } : asked;
+  requireAllowed(chat.body, target.rules);
+  const { store: kept, ...asked } = chat.body;
+  const store = kept === true;
+  const body = store || factsOf(target).store ? { ...asked, store } : asked;
   return prepared(target, '/chat/completions', { body, stream: chat.stream });
 }
 
@@ -42,7 +46,7 @@ export function prepareAzureChat(chat: ChatRequest, target: AzureTarget): Prepar
  * @throws Fault `gateway.unsupported_parameter` naming the parameter.
  */
 export function prepareAzureEmbeddings(asked: EmbeddingsRequest, target: AzureTarget): PreparedRequest {
-  requireKnown(asked.body, OPENAI_EMBEDDINGS);
+  requireKnown(asked.body, OPENAI_EMBEDDINGS, target.rules);
   return prepared(target, '/embeddings', { body: asked.body, stream: false });
 }
 

@@ -15,7 +15,7 @@ const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'func
 
 /**
  * Parses a chat-completions body. Only what decides its road and its framing is judged here; each adapter refuses by
- * name the parameters that it cannot honour. `named` is the model that the path names; it outranks the body's.
+ * name the parameters and the content that it cannot honour. `named` is the model that the path names; it outranks the body's.
  * @throws Fault `gateway.invalid_request` with `param`.
  */
 export function parseChat(bytes: Buffer, named: string | null = null): ChatRequest {
@@ -57,52 +57,11 @@ function checkContent(content: unknown, path: string, mayBeAbsent: boolean): voi
   for (const [i, part] of content.entries()) checkPart(part, `${path}[${i}]`);
 }
 
-/** The members that a content part of each kind may have; everything they hold travels in the body itself. */
-const PARTS: Readonly<Record<string, readonly string[]>> = {
-  text: ['type', 'text'],
-  refusal: ['type', 'refusal'],
-  image_url: ['type', 'image_url'],
-  input_audio: ['type', 'input_audio'],
-};
-
-// What a part only refers to, by URL or by file id, would be fetched by the provider, past this road.
+// What a part may hold is for each adapter to judge.
 function checkPart(part: unknown, path: string): void {
   if (!isRecord(part) || typeof part['type'] !== 'string') {
     throw invalid(path, 'expected a content part with a type');
   }
-  const { type } = part;
-  const members = Object.hasOwn(PARTS, type) ? PARTS[type] : undefined;
-  if (members === undefined) throw unsupported(`${path}.type`, 'this kind of content part is not supported');
-  for (const name of Object.keys(part)) {
-    if (!members.includes(name)) throw unsupported(`${path}.${name}`, 'this member is not supported');
-  }
-  if (type === 'image_url') checkImage(part['image_url'], `${path}.image_url`);
-  if (type === 'input_audio') checkAudio(part['input_audio'], `${path}.input_audio`);
-}
-
-function checkImage(image: unknown, path: string): void {
-  const { url, detail = 'auto', ...others } = isRecord(image) ? image : {};
-  if (typeof url !== 'string') throw invalid(`${path}.url`, 'expected a data: URL');
-  if (!/^data:image\//i.test(url)) throw unsupported(`${path}.url`, 'images must be inlined as data: URLs');
-  if (typeof detail !== 'string') throw invalid(`${path}.detail`, 'expected a string');
-  for (const name of Object.keys(others))
-    throw unsupported(`${path}.${name}`, 'this member is not supported');
-}
-
-function checkAudio(audio: unknown, path: string): void {
-  const { data, format, ...others } = isRecord(audio) ? audio : {};
-  if (typeof data !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(data)) {
-    throw invalid(`${path}.data`, 'expected base64');
-  }
-  if (typeof format !== 'string') throw invalid(`${path}.format`, 'expected a string');
-  for (const name of Object.keys(others))
-    throw unsupported(`${path}.${name}`, 'this member is not supported');
-}
-
-function unsupported(param: string, message: string): Fault {
-  return new Fault('invalid', 'gateway.unsupported_parameter', `${param}: ${message}`, {
-    details: { param },
-  });
 }
 
 function invalid(param: string, message: string): Fault {

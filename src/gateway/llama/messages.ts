@@ -131,6 +131,8 @@ function contentText(value: Json | undefined, param: string): string {
       const part = objectAt(item, `${param}.${i}`);
       const type = part['type'];
       if (type !== 'text' && type !== 'refusal') throw unsupported(`${param}.${i}.type`);
+      const other = Object.keys(part).find((name) => name !== 'type' && name !== type);
+      if (other !== undefined) throw unsupported(`${param}.${i}.${other.slice(0, 64)}`);
       return textAt(part[type], `${param}.${i}.${type}`);
     })
     .join('');

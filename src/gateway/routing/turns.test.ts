@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fault } from '../../core/fault.ts';
 import { systemWorld, type World } from '../../core/world.ts';
+import { NOTHING_ALLOWED } from '../../policy/endpoints.ts';
 import { STRATEGIES, type EndpointDecision, type RoutedModel, type Strategy } from '../../policy/types.ts';
 import type { Failed, Turn } from './contender.ts';
 import { Router } from './router.ts';
@@ -108,6 +109,7 @@ function model(strategy: Strategy): RoutedModel {
       accepts: 3 as const,
       secret: null,
       apiVersion: null,
+      body: NOTHING_ALLOWED,
       price: { in: i, out: i },
       network: null,
       ownMachine: false,
