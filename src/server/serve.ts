@@ -110,6 +110,7 @@ export async function serve(site: Site): Promise<Serving> {
     malformed: () =>
       errorBody({ status: 400, code: 'invalid_request', message: 'the request is not HTTP/1.1' }),
   });
+  health.start();
   const drain = async (ms: number): Promise<void> => {
     await health[Symbol.asyncDispose]();
     await listening.drain(ms);

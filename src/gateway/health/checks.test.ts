@@ -43,6 +43,7 @@ async function checked(
       return [TARGET];
     },
   });
+  checks.start();
   await enough.promise;
   return { state: checks.states()[0], told };
 }

@@ -33,12 +33,16 @@ export interface HealthOptions {
 export class HealthChecks implements AsyncDisposable {
   readonly #options: HealthOptions;
   readonly #over = new AbortController();
-  readonly #running: Promise<void>;
+  #running: Promise<void> | null = null;
   #known = new Map<string, ProviderHealth>();
 
   constructor(options: HealthOptions) {
     this.#options = options;
-    this.#running = this.#rounds();
+  }
+
+  /** Checks from now on until disposed of. */
+  start(): void {
+    this.#running ??= this.#rounds();
   }
 
   /** The providers that are checked. */
