@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { readEnv } from '../src/core/env.ts';
 import { silentLog } from '../src/core/log.ts';
 import { systemWorld } from '../src/core/world.ts';
-import { realDisk, type Disk } from '../src/ledger/disk.ts';
+import { realDisk, syncingFile, type Disk, type DiskFile } from '../src/ledger/disk.ts';
 import { openSite } from '../src/server/site.ts';
 import { resolveConfig } from '../src/server/start.ts';
 import { after, firstSigner, signedBy } from './support/bundles.ts';
@@ -61,14 +61,15 @@ function refusing(state: { readonly refuses: boolean }): Disk {
   return {
     ...realDisk,
     async open(file, how) {
-      const opened = await realDisk.open(file, how);
-      return {
+      const opened = await realDisk.open(file, 'update');
+      const planted: DiskFile = {
         ...opened,
         async datasync() {
           if (state.refuses) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
           await opened.datasync();
         },
       };
+      return how === 'synced' ? syncingFile(planted) : planted;
     },
   };
 }

@@ -114,6 +114,66 @@ const PLANTED: readonly (readonly [what: string, lines: readonly string[], found
 for (const [what, lines, found] of PLANTED)
   test(`finds ${what}`, () => assert.match(orderViolations(traceOf(lines), RUN).join('\n'), found));
 
+/** The same with descriptors whose every write is synced: no sync stands in it. */
+const OPENED = 'O_RDWR|O_CREAT|O_CLOEXEC|O_DSYNC';
+const SYNCED = [
+  opened('/d/day-keys', 31, OPENED),
+  opened('/d/roads', 32, OPENED),
+  `13 openat(AT_FDCWD</>, "/d/000000000001.wal.new", ${OPENED}, 0600 <unfinished ...>`,
+  '10 write(6<pipe:[77398]>, "*", 1) = 1',
+  '13 <... openat resumed>) = 33</d/000000000001.wal.new>',
+  ...without('daySync', 'slotSync', 'sync', 'synced', 'outcomeSync'),
+];
+
+test('finds nothing where each write is synced by its own descriptor', () => {
+  assert.deepEqual(orderViolations(traceOf(SYNCED), RUN), []);
+});
+
+const PLANTED_SYNCED: readonly (readonly [what: string, lines: readonly string[], found: RegExp])[] = [
+  [
+    'a descriptor opened without the flag',
+    SYNCED.map((line) => line.replace('|O_DSYNC, 0600 <', ', 0600 <')),
+    /decision was never synced/,
+  ],
+  [
+    'the flag in the name alone',
+    SYNCED.map((line) => (line.includes('/d/roads", ') ? opened('/d/O_DSYNC', 32, 'O_RDWR') : line)),
+    /before its request key/,
+  ],
+  ['a descriptor nobody saw opened', SYNCED.slice(1), /before its request key/],
+  [
+    'a descriptor that was closed and opened again without it',
+    SYNCED.flatMap((line) =>
+      line === GOOD.outcome
+        ? [`10 close(${WAL}) = 0`, opened('/d/000000000001.wal', 33, 'O_RDWR'), line]
+        : [line],
+    ),
+    /outcome was never synced/,
+  ],
+  [
+    'a synced write that failed',
+    SYNCED.map((line) => (line === GOOD.decision ? line.replace(/= \d+$/, '= -1 EIO (error)') : line)),
+    /no write of its decision/,
+  ],
+  [
+    'a byte sent while the synced write runs',
+    SYNCED.flatMap((line) => {
+      if (line === GOOD.send) return [];
+      if (line !== GOOD.decision) return [line];
+      const [begun = '', result = ''] = line.split(/(?=\) = \d+$)/);
+      return [`${begun} <unfinished ...>`, GOOD.send, `13 <... pwrite64 resumed>${result}`];
+    }),
+    /first byte left before/,
+  ],
+];
+
+for (const [what, lines, found] of PLANTED_SYNCED)
+  test(`finds ${what}`, () => assert.match(orderViolations(traceOf(lines), RUN).join('\n'), found));
+
+function opened(file: string, descriptor: number, flags: string): string {
+  return `11 openat(AT_FDCWD</>, "${file}", ${flags}, 0600) = ${descriptor}<${file}>`;
+}
+
 function without(...steps: readonly Step[]): readonly string[] {
   const all: readonly (readonly [string, string])[] = Object.entries(GOOD);
   return all.flatMap(([step, line]) => (steps.some((one) => one === step) ? [] : [line]));

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { silentLog } from '../core/log.ts';
 import { systemWorld, type World } from '../core/world.ts';
 import { GroupCommit, type Appendable } from './commit.ts';
-import { realDisk, type Disk } from './disk.ts';
+import { realDisk, syncingFile, type Disk, type DiskFile } from './disk.ts';
 import { Wal } from './wal.ts';
 
 /** A disk whose syncs wait while it is held. */
@@ -18,8 +18,8 @@ class HeldDisk {
   readonly disk: Disk = {
     ...realDisk,
     open: async (path, how) => {
-      const file = await realDisk.open(path, how);
-      return {
+      const file = await realDisk.open(path, 'update');
+      const counted: DiskFile = {
         ...file,
         datasync: async () => {
           this.syncs += 1;
@@ -27,6 +27,7 @@ class HeldDisk {
           await file.datasync();
         },
       };
+      return how === 'synced' ? syncingFile(counted) : counted;
     },
   };
 

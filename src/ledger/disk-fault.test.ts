@@ -15,6 +15,7 @@ import {
   wholeRoad,
 } from '../../test/support/ledger-site.ts';
 import { openAnchor } from './anchor.ts';
+import type { OpenHow } from './disk.ts';
 import { signCheckpoint, signerFromSeed } from './note.ts';
 import type { Ledger, RoadKeys } from './types.ts';
 
@@ -184,7 +185,7 @@ test('an anchor torn while it was written still holds the note before', async ()
     const disk = plantedDisk(() => undefined);
     const torn = {
       ...disk,
-      async open(path: string, how: 'new' | 'update') {
+      async open(path: string, how: OpenHow) {
         const file = await disk.open(path, how);
         return {
           ...file,

@@ -42,7 +42,7 @@ export class SlotFile implements AsyncDisposable {
   }
 
   static async open(disk: Disk, path: string): Promise<SlotFile> {
-    const open = await disk.open(path, 'update');
+    const open = await disk.open(path, 'synced');
     const slots = new SlotFile(disk, path, { open, size: await open.size() });
     await slots.#findEnd();
     return slots;
@@ -142,14 +142,13 @@ export class SlotFile implements AsyncDisposable {
     while (last >= this.#capacity) await this.#grow();
     for (const run of contiguous(batch))
       await this.#file.write(Buffer.concat(run.map((one) => one.bytes)), (run[0]?.slot ?? 0) * SLOT_BYTES);
-    await this.#file.datasync();
   }
 
   // After a failed sync the kernel may call a page clean that never reached the disk; a new description and new slots
   // write those pages again.
   async #reopen(): Promise<void> {
     const old = this.#file;
-    this.#file = await this.#disk.open(this.#path, 'update');
+    this.#file = await this.#disk.open(this.#path, 'synced');
     this.#suspect = false;
     await Promise.allSettled(this.#reading);
     await old.close().catch(() => {});
@@ -157,7 +156,6 @@ export class SlotFile implements AsyncDisposable {
 
   async #grow(): Promise<void> {
     await this.#file.write(Buffer.alloc(GROWTH_SLOTS * SLOT_BYTES), this.#capacity * SLOT_BYTES);
-    await this.#file.datasync();
     this.#capacity += GROWTH_SLOTS;
   }
 }

@@ -191,6 +191,7 @@ test('on start the last segment is written anew and synced before anything is ap
       'open 000000000002.wal.new',
       'write 000000000002.wal.new',
       'datasync 000000000002.wal.new',
+      'open 000000000002.wal.new',
       'write 000000000002.wal.new',
       'datasync 000000000002.wal.new',
       'rename 000000000002.wal',

@@ -35,8 +35,8 @@ const ZEROS = Buffer.alloc(1 << 20);
 const RESTORE = 'Restore the data directory from a backup newer than the last checkpoint, or begin a new log';
 
 /**
- * The write-ahead log: preallocated segments of batches; a batch is in the log once its sync returned. `append` is
- * called by one writer at a time. After an error nothing is appended until `recover` has opened a fresh segment: what
+ * The write-ahead log: preallocated segments of batches; a batch is in the log once its synced write returned. `append`
+ * is called by one writer at a time. After an error nothing is appended until `recover` has opened a fresh segment: what
  * a failed sync left in the page cache is not to be trusted, so the new segment voids it.
  */
 export class Wal implements AsyncDisposable {
@@ -86,7 +86,6 @@ export class Wal implements AsyncDisposable {
     if (file === null) throw new TypeError('the write-ahead log has no open segment');
     const bytes = encodeBatch(this.#nextBatch, this.#nextIndex, entries);
     await file.write(bytes, this.#position);
-    await file.datasync();
     this.#suspect = false;
     this.#position += bytes.length;
     this.#nextBatch += 1;
@@ -141,7 +140,6 @@ export class Wal implements AsyncDisposable {
         encodeSegmentHeader({ logId, firstBatch: this.#nextBatch, firstIndex: this.#nextIndex }),
         0,
       );
-      await file.datasync();
       await disk.rename(`${this.#path(number)}.new`, this.#path(number));
       await disk.sync(directory);
     } catch (error) {
@@ -156,19 +154,27 @@ export class Wal implements AsyncDisposable {
 
   // Writing into preallocated zeros makes a sync 2 to 4 times cheaper than growing a file.
   async #prepare(number: number): Promise<DiskFile> {
-    const { disk, segmentBytes } = this.#options;
+    const { disk } = this.#options;
     const path = `${this.#path(number)}.new`;
+    try {
+      await this.#fill(path);
+      return await disk.open(path, 'synced');
+    } catch (error) {
+      // A full disk stays full while half a segment lies on it; a disk that refuses this too is probed again anyway.
+      await disk.remove(path).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #fill(path: string): Promise<void> {
+    const { disk, segmentBytes } = this.#options;
     const file = await disk.open(path, 'update');
     try {
       for (let at = 0; at < segmentBytes; at += ZEROS.length)
         await file.write(ZEROS.subarray(0, Math.min(ZEROS.length, segmentBytes - at)), at);
       await file.datasync();
-      return file;
-    } catch (error) {
+    } finally {
       await file.close();
-      // A full disk stays full while half a segment lies on it; a disk that refuses this too is probed again anyway.
-      await disk.remove(path).catch(() => {});
-      throw error;
     }
   }
 
@@ -269,7 +275,6 @@ export class Wal implements AsyncDisposable {
     const copy = this.#nextNumber;
     const file = await this.#prepare(copy);
     await file.write(Buffer.concat([encodeSegmentHeader(start), batches]), 0);
-    await file.datasync();
     await disk.rename(`${this.#path(copy)}.new`, this.#path(copy));
     await disk.sync(directory);
     await disk.remove(this.#path(number));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLog, type Log } from '../../src/core/log.ts';
 import { systemWorld, type World } from '../../src/core/world.ts';
 import { openDatabase } from '../../src/storage/database.ts';
-import { realDisk, type Disk, type DiskFile } from '../../src/ledger/disk.ts';
+import { realDisk, syncingFile, type Disk, type DiskFile } from '../../src/ledger/disk.ts';
 import type { DecisionLeaf, OutcomeLeaf } from '../../src/ledger/leaf.ts';
 import { openLedger } from '../../src/ledger/open.ts';
 import type { Ledger, RoadKeys } from '../../src/ledger/types.ts';
@@ -171,7 +171,10 @@ export async function wholeRoad(ledger: Ledger): Promise<{ rid: string; decision
   return { rid: keys.rid, decision: first, outcome: second };
 }
 
-/** A disk on which `fault` may throw before an operation, or take its place by giving false. */
+/**
+ * A disk on which `fault` may throw before an operation, or take its place by giving false. A synced write is two
+ * operations, `write` and `datasync`, so that each may fail alone.
+ */
 export function plantedDisk(fault: (operation: string, path: string) => boolean | void): Disk {
   const file = (inner: DiskFile, path: string): DiskFile => ({
     ...inner,
@@ -186,7 +189,8 @@ export function plantedDisk(fault: (operation: string, path: string) => boolean 
     ...realDisk,
     async open(path, how) {
       fault('open', path);
-      return file(await realDisk.open(path, how), path);
+      const planted = file(await realDisk.open(path, 'update'), path);
+      return how === 'synced' ? syncingFile(planted) : planted;
     },
     async replace(path, bytes, mode) {
       if (fault('replace', path) !== false) await realDisk.replace(path, bytes, mode);

@@ -7,7 +7,7 @@ import { readEnv } from '../../src/core/env.ts';
 import { jsonLog } from '../../src/core/log.ts';
 import { systemWorld } from '../../src/core/world.ts';
 import type { World } from '../../src/core/world.ts';
-import { realDisk } from '../../src/ledger/disk.ts';
+import { realDisk, syncingFile } from '../../src/ledger/disk.ts';
 import type { Disk, DiskFile } from '../../src/ledger/disk.ts';
 import { serve } from '../../src/server/serve.ts';
 import { openSite } from '../../src/server/site.ts';
@@ -58,8 +58,9 @@ function hastyDisk(hasty: (file: DiskFile) => Partial<DiskFile>): Disk {
   return {
     ...realDisk,
     async open(path, how) {
-      const file = await realDisk.open(path, how);
-      return { ...file, ...hasty(file) };
+      const file = await realDisk.open(path, 'update');
+      const planted = { ...file, ...hasty(file) };
+      return how === 'synced' ? syncingFile(planted) : planted;
     },
   };
 }

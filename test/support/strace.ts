@@ -9,7 +9,7 @@ export const TRACER: readonly string[] = [
   '-s',
   '65535',
   '-e',
-  'trace=write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync',
+  'trace=write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,openat,close',
 ];
 
 /** What the client knows of one answered request. */
@@ -38,8 +38,15 @@ interface Call {
   readonly returned: number;
   /** All bytes were written, or the sync succeeded. */
   readonly ok: boolean;
+  /** A write to a descriptor that was seen opened so that each write is durable when it returns. */
+  readonly synced: boolean;
 }
 
+const OPENED = /^(\d+) +(?:<\.\.\. openat resumed>|openat\()(.*)\) += (-?\d+)[^"]*$/s;
+const OPENING = /^(\d+) +openat\((.*) <unfinished \.\.\.>$/s;
+const CLOSED = /^\d+ +close\((\d+)/;
+/** Behind the path, which is quoted, so that a file's name says nothing. */
+const SYNCED_FLAG = /", [A-Z_|]*\bO_D?SYNC\b/;
 const LINE = /^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\((\d+<(?:->|[^>])*>))(.*)$/s;
 const UNFINISHED = ' <unfinished ...>';
 const RESULT = /\) += (-?\d+)[^"]*$/;
@@ -142,9 +149,10 @@ function durableKeys(calls: readonly Call[]): ReadonlyMap<string, number> {
   return durable;
 }
 
-// Only a sync that began after the write had returned speaks for it.
+// A synced write speaks for itself; for another only a sync that began after it had returned.
 function syncedAt(write: Call, calls: readonly Call[]): number {
   if (!write.ok) return Infinity;
+  if (write.synced) return write.returned;
   const speaking = calls.filter(
     ({ name, target, entered, ok }) =>
       ok && SYNC.test(name) && target === write.target && entered > write.returned,
@@ -152,19 +160,24 @@ function syncedAt(write: Call, calls: readonly Call[]): number {
   return Math.min(Infinity, ...speaking.map(({ returned }) => returned));
 }
 
+type Begun = Omit<Call, 'returned' | 'ok'>;
+
 function readTrace(trace: string): readonly Call[] {
   const calls: Call[] = [];
-  const pending = new Map<string, Omit<Call, 'returned' | 'ok'>>();
+  const pending = new Map<string, Begun>();
+  const descriptors = new SyncedDescriptors();
   for (const [number, line] of trace.split('\n').entries()) {
+    descriptors.see(line);
     const [, thread = '', resumed, name = '', target = '', rest = ''] = LINE.exec(line) ?? [];
-    if (thread === '') continue;
+    if (thread === '' || name === 'close') continue;
     if (resumed !== undefined) {
       const begun = pending.get(thread);
       pending.delete(thread);
       if (begun !== undefined) calls.push(ended(begun, rest, number));
       continue;
     }
-    const call = { name, target, data: SYNC.test(name) ? '' : dataOf(rest), entered: number };
+    const data = SYNC.test(name) ? '' : dataOf(rest);
+    const call = { name, target, data, entered: number, synced: descriptors.has(target) };
     if (rest.endsWith(UNFINISHED)) pending.set(thread, call);
     else calls.push(ended(call, rest, number));
   }
@@ -172,7 +185,35 @@ function readTrace(trace: string): readonly Call[] {
   return calls.toSorted((a, b) => a.entered - b.entered);
 }
 
-function ended(begun: Omit<Call, 'returned' | 'ok'>, rest: string, returned: number): Call {
+/** The descriptors that were opened with O_DSYNC or O_SYNC and not closed since. */
+class SyncedDescriptors {
+  readonly #open = new Set<string>();
+  readonly #opening = new Map<string, string>();
+
+  has(target: string): boolean {
+    return this.#open.has(numberOf(target));
+  }
+
+  see(line: string): void {
+    const closed = CLOSED.exec(line)?.[1];
+    if (closed !== undefined) this.#open.delete(closed);
+    const [, beginner = '', begun = ''] = OPENING.exec(line) ?? [];
+    if (beginner !== '') this.#opening.set(beginner, begun);
+    const [, thread = '', args = '', result = ''] = OPENED.exec(line) ?? [];
+    if (thread === '') return;
+    // The flags stand in the line that began the call.
+    const flags = `${this.#opening.get(thread) ?? ''}${args}`;
+    this.#opening.delete(thread);
+    if (SYNCED_FLAG.test(flags)) this.#open.add(result);
+    else this.#open.delete(result);
+  }
+}
+
+function numberOf(target: string): string {
+  return target.slice(0, target.indexOf('<'));
+}
+
+function ended(begun: Begun, rest: string, returned: number): Call {
   const result = Number(RESULT.exec(rest)?.[1] ?? -1);
   return { ...begun, returned, ok: result === (SYNC.test(begun.name) ? 0 : begun.data.length) };
 }
