@@ -42,6 +42,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => import('./ledger-run.ts').then(({ runLedger }) => ({ run: runLedger, help: null })),
     summary: { ja: '台帳を検査する', en: 'check a log' },
   },
+  monitor: {
+    load: async () =>
+      import('./monitor.ts').then(({ monitorCommand, MONITOR_HELP }) => ({
+        run: monitorCommand,
+        help: MONITOR_HELP,
+      })),
+    summary: { ja: '台帳を外から見張る', en: 'follow a log from outside' },
+  },
   key: {
     load: async () =>
       import('./key.ts').then(({ keyCommand, KEY_HELP }) => ({ run: keyCommand, help: KEY_HELP })),

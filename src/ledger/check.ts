@@ -1,4 +1,5 @@
 import { openCheckpoint, readVkey, type TreeHead } from './note.ts';
+import { MAX_ENTRY_BYTES } from './leaf.ts';
 import { readBundle } from './segment.ts';
 import { partialTiles, tilePath, tileWidth, type TileName } from './tile-path.ts';
 import { hashToBase64, leafHash, TILE_WIDTH, TreeEdge, type TileNodes } from './tree.ts';
@@ -8,6 +9,9 @@ import { Defect, type Exit } from './verify/findings.ts';
 export interface LogSource {
   read(path: string): Promise<Buffer | null>;
 }
+
+/** No file of a log is longer: a bundle of 256 of the longest entries. */
+export const LONGEST_FILE = TILE_WIDTH * (2 + MAX_ENTRY_BYTES);
 
 /** `exit` as `verify` has it: 0 the log is whole, 1 it is not, 2 it cannot be checked. */
 export interface LogCheck {

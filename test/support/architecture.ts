@@ -29,7 +29,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** What the command line uses beside `server`: contracts, what works without a site, and the client that asks one. */
 const CLI_ALSO = [
   /\/contract\.ts$/,
-  /^src\/ledger\/(?:verify\/|check\.ts$)/,
+  /^src\/ledger\/(?:verify\/|monitor\/|check\.ts$)/,
   /^src\/egress\/site-client\.ts$/,
 ];
 

@@ -37,8 +37,21 @@ export function verifyConsistency(proof: ConsistencyProof): boolean {
   if (oldSize === newSize) return path.length === 0 && sameBytes(oldRoot, newRoot);
   if (oldSize === 0n) return path.length === 0;
   // An older tree that is whole is itself the first node of the path.
-  const [first, ...rest] = isPowerOfTwo(oldSize) ? [oldRoot, ...path] : path;
-  if (first === undefined) return false;
+  const roots = consistencyRoots({ oldSize, newSize }, isPowerOfTwo(oldSize) ? [oldRoot, ...path] : path);
+  return roots !== null && sameBytes(roots.older, oldRoot) && sameBytes(roots.newer, newRoot);
+}
+
+/**
+ * The roots of both trees that the nodes of a consistency proof lead to, or null when there are too few or too many.
+ * The nodes begin with the last subtree of the older tree, also where a proof leaves it out because it is that tree.
+ * Needs 0 < oldSize < newSize.
+ */
+export function consistencyRoots(
+  { oldSize, newSize }: { oldSize: bigint; newSize: bigint },
+  nodes: readonly Hash[],
+): { older: Hash; newer: Hash } | null {
+  const [first, ...rest] = nodes;
+  if (first === undefined) return null;
   let [node, last] = [oldSize - 1n, newSize - 1n];
   while (isRight(node)) [node, last] = [node >> 1n, last >> 1n];
   let older = first;
@@ -48,7 +61,7 @@ export function verifyConsistency(proof: ConsistencyProof): boolean {
     if (side === 'left') older = hashChildren(sibling, older);
     newer = side === 'left' ? hashChildren(sibling, newer) : hashChildren(newer, sibling);
   });
-  return arrived && sameBytes(older, oldRoot) && sameBytes(newer, newRoot);
+  return arrived ? { older, newer } : null;
 }
 
 /**
