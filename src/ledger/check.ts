@@ -43,7 +43,7 @@ async function readHead(source: LogSource, vkey: string): Promise<TreeHead> {
   const key = readVkey(vkey);
   const note = await source.read('checkpoint');
   if (note === null) throw new Defect(2, 'checkpoint: not found');
-  const head = await openCheckpoint(note.toString('utf8'), key);
+  const head = await openCheckpoint(note, key);
   if (head instanceof Defect) throw head;
   return head;
 }

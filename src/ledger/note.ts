@@ -4,6 +4,7 @@ import { Fault } from '../core/fault.ts';
 import type { TreeHash } from './tree.ts';
 import { verifyCheckpoint } from './verify/checkpoint.ts';
 import { Defect } from './verify/findings.ts';
+import { decodeUtf8 } from './verify/strict-json.ts';
 import { keyId, parseVkey, type Vkey } from './verify/vkey.ts';
 
 /** The secret half of a log's key, and how it is checked; `vkey.name` is the log's origin. */
@@ -65,9 +66,11 @@ export function signCheckpoint({ vkey, secret }: NoteSigner, head: TreeHead): st
 }
 
 /** The tree head of a note that this key signed, or why it is none. */
-export async function openCheckpoint(note: string, vkey: Vkey): Promise<TreeHead | Defect> {
+export async function openCheckpoint(note: string | Uint8Array, vkey: Vkey): Promise<TreeHead | Defect> {
+  const text = typeof note === 'string' ? note : decodeUtf8(note);
+  if (text === null) return new Defect(1, 'checkpoint: not valid UTF-8');
   try {
-    const { size, root } = await verifyCheckpoint(note, [vkey]);
+    const { size, root } = await verifyCheckpoint(text, [vkey]);
     if (size > Number.MAX_SAFE_INTEGER) return new Defect(1, 'checkpoint: larger than any log can be');
     return { size: Number(size), root: Buffer.from(root).toString('latin1') };
   } catch (error) {

@@ -135,7 +135,7 @@ async function checkAgainst(log: TiledLog, signed: TreeHead | null, where: strin
 async function publishedCheckpoint(disk: Disk, directory: string, key: LogKey): Promise<TreeHead | null> {
   const note = await disk.readFile(join(directory, 'checkpoint'));
   if (note === null) return null;
-  const head = await openCheckpoint(note.toString('utf8'), key.signer.vkey);
+  const head = await openCheckpoint(note, key.signer.vkey);
   return head instanceof Defect ? null : head;
 }
 

@@ -117,7 +117,7 @@ class RoundOfLog {
   async #signed(note: Buffer): Promise<TreeHead | null> {
     if (note.length > CHECKPOINT_BYTES)
       return this.#alarm('signature', `its checkpoint is longer than ${CHECKPOINT_BYTES} bytes`);
-    const head = await openCheckpoint(note.toString('utf8'), readVkey(this.#state.vkey));
+    const head = await openCheckpoint(note, readVkey(this.#state.vkey));
     return head instanceof Defect ? this.#alarm('signature', head.message) : head;
   }
 

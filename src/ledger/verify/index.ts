@@ -7,5 +7,6 @@ export { Defect, type Exit } from './findings.ts';
 export { parsePolicy } from './policy.ts';
 export { type ConsistencyProof, type InclusionProof, verifyConsistency, verifyInclusion } from './proof.ts';
 export { type Hash, hashChildren, hashLeaf, rootFromEntries, TreeRoot } from './tree.ts';
+export { type ProvenEntry, verifyTlogProof } from './tlog-proof.ts';
 export { type Trust, type Verdict, verifyReceipt } from './verify.ts';
 export { parseVkey, type Vkey } from './vkey.ts';
