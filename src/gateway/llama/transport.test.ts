@@ -140,7 +140,8 @@ describe('a streamed answer', () => {
     assert.ok(ended);
     assert.equal(new Set(chunks.map((chunk) => chunk.id)).size, 1);
     assert.equal(chunks[0]?.choices[0].delta.role, 'assistant');
-    assert.equal(chunks.at(-1)?.choices[0].finish_reason, 'length');
+    // A model of random weights may also come to an end by itself.
+    assert.ok(['length', 'stop'].includes(chunks.at(-1)?.choices[0].finish_reason));
     assert.ok(chunks.slice(0, -1).every((chunk) => chunk.choices[0].finish_reason === null));
     assert.ok(chunks.every((chunk) => !('usage' in chunk)));
   });
