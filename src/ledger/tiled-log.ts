@@ -50,8 +50,10 @@ export class TiledLog {
     this.#bundle.push(entry);
     if (this.#bundle.length < TILE_WIDTH) return;
     const number = this.size / TILE_WIDTH - 1;
-    this.#files.add({ level: 'entries', number, width: TILE_WIDTH }, encodeBundle(this.#bundle));
-    this.#bundles.set(number, this.#bundle);
+    const bytes = encodeBundle(this.#bundle);
+    this.#files.add({ level: 'entries', number, width: TILE_WIDTH }, bytes);
+    // Views of the bundle: an entry as it came may keep a far larger piece of memory from being freed.
+    this.#bundles.set(number, readBundle(bytes) ?? this.#bundle);
     this.#bundle = [];
   }
 
