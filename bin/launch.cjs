@@ -29,17 +29,20 @@ function pinnedNode() {
   return null;
 }
 
-/** Runs `script` with `args`; passes signals on; ends as the child ends. */
-exports.launch = function launch(script, args) {
+/**
+ * Runs `script` with `args`; passes signals on; ends as the child ends. `lean` are options of Node and variables of the
+ * environment that keep memory small; a variable that is set already stays.
+ */
+exports.launch = function launch(script, args, lean = { options: [], env: {} }) {
   const program = pinnedNode();
   if (program === null) {
     process.exitCode = 2;
     return;
   }
   // The channel closes when this launcher dies, even by SIGKILL, so that no site outlives it unseen.
-  const child = spawn(program, [script, ...args], {
+  const child = spawn(program, [...lean.options, script, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, SEKISHO_LAUNCHER: '1' },
+    env: { ...lean.env, ...process.env, SEKISHO_LAUNCHER: '1' },
   });
   for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {

@@ -5,17 +5,14 @@ import { test, type TestContext } from 'node:test';
 import { verifyReceipt } from '../src/ledger/verify/index.ts';
 import { runCli } from './support/cli.ts';
 import { loopbackProvider } from './support/governance.ts';
-import { eachLeaf, residentBytes, until } from './support/observe.ts';
+import { eachLeaf, until } from './support/observe.ts';
 import { logKey } from './support/road.ts';
 import { ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
-import { CONCURRENCY, openFiles, soak, startSoakProvider, type Soak } from './support/soak.ts';
+import { CONCURRENCY, openFiles, startSoakProvider, type Soak } from './support/soak.ts';
+import { growthOf, MAX_GROWTH_MIB, watchedSoak } from './support/soak-memory.ts';
 
 /** @note `SOAK_REQUESTS=100000 npm run test:long -- soak` is a shorter one; below that memory has not settled. */
 const REQUESTS = Number(process.env['SOAK_REQUESTS'] ?? 1_000_000);
-const SAMPLES = 100;
-const MEBIBYTE = 2 ** 20;
-/** What the last quarter may hold more than the second, however many requests there were. */
-const MAX_GROWTH_MIB = 48;
 /** Write-ahead segments and tiles that happen to be open. */
 const FILES_MORE = 8;
 const RECEIPTS = 500;
@@ -32,7 +29,9 @@ test(`${REQUESTS} requests with faults and clients that leave: nothing leaks, no
   });
   try {
     const fresh = openFiles(site.pid);
-    const { acknowledged, surprises, ends, memory } = await watched(site);
+    const { acknowledged, surprises, ends, memory } = await watchedSoak(site, REQUESTS, (line) =>
+      console.error(line),
+    );
     t.diagnostic(JSON.stringify(ends));
     assert.deepEqual(surprises, []);
     await holdsNothing(site, fresh);
@@ -48,21 +47,6 @@ test(`${REQUESTS} requests with faults and clients that leave: nothing leaks, no
   }
 });
 
-/** The soak, and what the site's process held after each hundredth of it, in MiB. */
-async function watched(site: Site): Promise<Soak & { readonly memory: readonly number[] }> {
-  const memory: number[] = [];
-  const began = performance.now();
-  const every = Math.ceil(REQUESTS / SAMPLES);
-  const result = await soak(site, REQUESTS, (done) => {
-    if (done % every !== 0) return;
-    const mebibytes = residentBytes(site.pid) / MEBIBYTE;
-    memory.push(mebibytes);
-    const rate = (done * 1000) / (performance.now() - began);
-    console.error(`${done} of ${REQUESTS} requests, ${rate.toFixed(0)}/s, ${mebibytes.toFixed(0)} MiB`);
-  });
-  return { ...result, memory };
-}
-
 async function holdsNothing({ pid }: Site, fresh: ReturnType<typeof openFiles>): Promise<void> {
   // Connections to the provider stay open for the next request, never more than were used at once.
   const most = fresh.sockets + CONCURRENCY;
@@ -76,10 +60,7 @@ async function holdsNothing({ pid }: Site, fresh: ReturnType<typeof openFiles>):
 }
 
 function staysFlat(t: TestContext, memory: readonly number[]): void {
-  const quarter = Math.floor(memory.length / 4);
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, one) => sum + one, 0) / values.length;
-  const growth = mean(memory.slice(-quarter)) - mean(memory.slice(quarter, 2 * quarter));
+  const growth = growthOf(memory);
   t.diagnostic(`resident in MiB: ${memory.map((one) => one.toFixed(0)).join(' ')}`);
   t.diagnostic(`last quarter over the second: ${growth.toFixed(1)} MiB`);
   assert.ok(growth < MAX_GROWTH_MIB, `${growth} MiB more`);

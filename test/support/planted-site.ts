@@ -15,6 +15,8 @@ import { defaultAnchorDir, modelsDir, resolveConfig } from '../../src/server/sta
 
 /** Long enough, in ms, for a dispatch that does not wait to be through. */
 const LATE = 200;
+/** What a leak keeps of each request. */
+const LEAK_BYTES = 64 << 10;
 
 const plant = process.env['PLANT'];
 const { values } = parseArgs({
@@ -24,7 +26,14 @@ const { values } = parseArgs({
 if (plant === 'heap') tellHeap();
 const env = readEnv();
 const start = resolveConfig(env, { ...values, port: Number(values.port) });
-const world = plant === 'clock' ? shiftedWorld(-HOUR) : plant === 'ahead' ? shiftedWorld(DAY) : systemWorld();
+const world =
+  plant === 'leak'
+    ? leakingWorld()
+    : plant === 'clock'
+      ? shiftedWorld(-HOUR)
+      : plant === 'ahead'
+        ? shiftedWorld(DAY)
+        : systemWorld();
 await using site = await openSite({
   ...start,
   anchorDir: defaultAnchorDir(env),
@@ -78,6 +87,17 @@ function syncedLate(file: DiskFile): Partial<DiskFile> {
       await file.close();
     },
   };
+}
+
+/** A world that keeps something of every request. */
+function leakingWorld(): World {
+  const system = systemWorld();
+  const kept: Buffer[] = [];
+  const receipt = (): string => {
+    kept.push(Buffer.alloc(LEAK_BYTES, 1));
+    return system.ids.receipt();
+  };
+  return { ...system, ids: { ...system.ids, receipt } };
 }
 
 /** A clock that SIGUSR2 moves by so many milliseconds, and the next SIGUSR2 sets right. */
