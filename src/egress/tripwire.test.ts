@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
+import dns from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -73,11 +74,22 @@ test('a datagram socket is closed before it sends, and reported', async () => {
   sink.close();
 });
 
-test('a name asked of the system is reported', async () => {
-  const { promise, resolve } = Promise.withResolvers<Trip>();
-  using _ = installTripwire({ owns: () => false, onTrip: resolve });
+test('a name asked of the system is reported, answered or not, and an address is none', async () => {
+  const trips: Trip[] = [];
+  {
+    using _ = installTripwire({ owns: () => false, onTrip: (trip) => trips.push(trip) });
+    await lookup('localhost');
+    await assert.rejects(lookup('a name that nobody has'));
+    await new Promise((resolve) => dns.lookup('also not one', resolve));
+    await lookup('127.0.0.1');
+  }
   await lookup('localhost');
-  assert.deepEqual(await promise, { kind: 'name', name: 'localhost', stack: '' });
+  const names = ['localhost', 'a name that nobody has', 'also not one'];
+  assert.deepEqual(
+    trips.map(({ kind, name }) => [kind, name]),
+    names.map((name) => ['name', name]),
+  );
+  for (const { stack } of trips) assert.match(stack, /tripwire\.test\.ts/);
 });
 
 test('the sockets of the egress room pass', async () => {

@@ -1,13 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { PerformanceObserver } from 'node:perf_hooks';
-import type { PerformanceEntry } from 'node:perf_hooks';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
+import { isIP } from 'node:net';
 
 /** Something in the process reached out beside the egress room. */
 export interface Trip {
   readonly kind: 'socket' | 'datagram' | 'name';
   /** The name that was asked for; null for sockets, which are cut before they say where they go. */
   readonly name: string | null;
-  /** Where in the code it happened; empty for names, which are noticed afterwards. */
+  /** Where in the code it happened. */
   readonly stack: string;
 }
 
@@ -19,24 +20,22 @@ export interface TripwireOptions {
 
 /**
  * Notices outbound sockets of the process that the egress room did not open, destroys them before they can write, and
- * reports them; look-ups through the system's resolver are reported. A net under the lint rule, for libraries.
+ * reports them; look-ups through the system's resolver are reported, answered or not. A net under the lint rule, for
+ * libraries.
  */
 export function installTripwire(options: TripwireOptions): Disposable {
   const onSocket = (message: unknown): void => trip(message, 'socket', options);
   const onDatagram = (message: unknown): void => trip(message, 'datagram', options);
-  // The egress room asks name servers itself, so every getaddrinfo is somebody else's.
-  const names = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries())
-      if (entry.name === 'lookup') options.onTrip({ kind: 'name', name: hostOf(entry), stack: '' });
+  const names = watchNames((name) => {
+    options.onTrip({ kind: 'name', name, stack: new Error('look-up').stack ?? '' });
   });
   subscribe('net.client.socket', onSocket);
   subscribe('udp.socket', onDatagram);
-  names.observe({ entryTypes: ['dns'] });
   return {
     [Symbol.dispose]() {
       unsubscribe('net.client.socket', onSocket);
       unsubscribe('udp.socket', onDatagram);
-      names.disconnect();
+      names[Symbol.dispose]();
     },
   };
 }
@@ -75,8 +74,27 @@ function end(socket: Endable): void {
   }
 }
 
-function hostOf(entry: PerformanceEntry): string {
-  const detail: unknown = 'detail' in entry ? entry.detail : null;
-  if (typeof detail !== 'object' || detail === null || !('hostname' in detail)) return 'unknown';
-  return String(detail.hostname);
+// The egress room asks name servers itself, so every getaddrinfo is somebody else's. The runtime's own measure of
+// look-ups leaves out those that fail, whose question has left all the same.
+function watchNames(asked: (name: string) => void): Disposable {
+  const told = <F extends (...args: never[]) => unknown>(lookup: F): F =>
+    new Proxy(lookup, {
+      apply(target, self, args: unknown[]) {
+        // Listening looks up its own address too, which asks nobody.
+        if (typeof args[0] === 'string' && !isIP(args[0])) asked(args[0]);
+        return Reflect.apply(target, self, args);
+      },
+    });
+  const { lookup } = dns;
+  const { lookup: promised } = dns.promises;
+  dns.lookup = told(lookup);
+  dns.promises.lookup = told(promised);
+  syncBuiltinESMExports();
+  return {
+    [Symbol.dispose]() {
+      dns.lookup = lookup;
+      dns.promises.lookup = promised;
+      syncBuiltinESMExports();
+    },
+  };
 }
