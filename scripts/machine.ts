@@ -12,7 +12,7 @@ export interface MachineFacts {
   readonly pythonVenv: boolean;
 }
 
-const LOOKED_FOR = ['chromium', 'strace', 'go', 'python3'];
+const LOOKED_FOR = ['chromium', 'strace', 'go', 'python3', 'ip', 'nft'];
 
 export function machineFacts(): MachineFacts {
   const programs = new Set(LOOKED_FOR.filter((name) => findExecutable(name) !== null));
@@ -24,9 +24,13 @@ export function machineFacts(): MachineFacts {
   };
 }
 
-/** The path of a program on PATH, or null. */
+/** Where Debian keeps programs for administrators, which the PATH of others leaves out. */
+const ADMIN_FOLDERS = ['/usr/sbin', '/sbin'];
+
+/** The path of a program on PATH or among those for administrators, or null. */
 export function findExecutable(name: string): string | null {
-  for (const folder of (process.env['PATH'] ?? '').split(path.delimiter)) {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter);
+  for (const folder of [...folders, ...ADMIN_FOLDERS]) {
     const candidate = path.join(folder, name);
     if (folder !== '' && isExecutable(candidate)) return candidate;
   }

@@ -29,6 +29,18 @@ const NEEDS: readonly Need[] = [
     present: (facts) => facts.programs.has('strace'),
   },
   {
+    what: 'ip',
+    why: 'makes the sealed room, a network without a way out',
+    debian: 'iproute2',
+    present: (facts) => facts.programs.has('ip'),
+  },
+  {
+    what: 'nft',
+    why: 'counts what tries to leave the sealed room',
+    debian: 'nftables',
+    present: (facts) => facts.programs.has('nft'),
+  },
+  {
     what: 'go',
     why: 'verifies our log with a program of another author',
     debian: 'golang-go',

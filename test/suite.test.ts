@@ -85,7 +85,7 @@ test('long tests run only when asked for', async () => {
 const BARE = { debian: true, root: true, programs: new Set(['python3']), pythonVenv: false };
 
 test('installs what is missing on Debian as root, and only that', () => {
-  const programs = new Set(['python3', 'chromium', 'go']);
+  const programs = new Set(['python3', 'chromium', 'go', 'ip', 'nft']);
   assert.deepEqual(planPreparation({ ...BARE, programs, pythonVenv: true }), {
     kind: 'install',
     list: ['strace: shows that the sync returned before the first byte left'],
@@ -98,13 +98,13 @@ test('says what to install where it may not', () => {
   assert.equal(plan.kind, 'ask');
   assert.match(
     plan.kind === 'ask' ? plan.advice : '',
-    /apt-get install -y chromium strace golang-go python3-venv/,
+    /apt-get install -y chromium strace iproute2 nftables golang-go python3-venv/,
   );
   assert.equal(planPreparation({ ...BARE, debian: false }).kind, 'ask');
 });
 
 test('asks for nothing when everything is there', () => {
-  const programs = new Set(['python3', 'chromium', 'go', 'strace']);
+  const programs = new Set(['python3', 'chromium', 'go', 'strace', 'ip', 'nft']);
   assert.deepEqual(planPreparation({ ...BARE, root: false, programs, pythonVenv: true }), { kind: 'ready' });
 });
 

@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   /** On a terminal, whose text is `out`: what it would show of both streams. */
   readonly terminal?: boolean;
+  /** A program and its arguments that become the command, such as nsenter. */
+  readonly inside?: readonly string[];
 }
 
 // Python's own module for terminals: Node has none.
@@ -22,6 +24,7 @@ const ON_TERMINAL = ['python3', '-c', 'import pty, sys; sys.exit(pty.spawn(sys.a
 /** Runs a command of the command line; nothing of the environment of the tests reaches it but PATH. */
 export async function runCli(args: readonly string[], options: RunOptions): Promise<Ran> {
   const [program = '', ...rest] = [
+    ...(options.inside ?? []),
     ...(options.terminal === true ? ON_TERMINAL : []),
     process.execPath,
     path.join(ROOT, 'src', 'cli', 'main.ts'),

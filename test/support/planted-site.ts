@@ -1,4 +1,6 @@
 // Runs a site as `sekisho up` does, with a part of the machine replaced by one that fails: argument --plant names it.
+import dns from 'node:dns';
+import net from 'node:net';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -24,6 +26,7 @@ const { values } = parseArgs({
   options: { config: { type: 'string' }, data: { type: 'string' }, port: { type: 'string' } },
 });
 if (plant === 'heap') tellHeap();
+if (plant === 'leak') leakWhenTold(process.env['LEAK_TO'] ?? '');
 const env = readEnv();
 const start = resolveConfig(env, { ...values, port: Number(values.port) });
 const world =
@@ -59,6 +62,14 @@ function tellHeap(): void {
     process.stderr.write(
       `heap ${heapUsed + external} resources ${process.getActiveResourcesInfo().length}\n`,
     );
+  });
+}
+
+/** SIGUSR2 opens a socket to an address and asks for a name, as a library beside the egress room would. */
+function leakWhenTold(address: string): void {
+  process.on('SIGUSR2', () => {
+    net.connect({ host: address, port: 443 }).on('error', () => {});
+    dns.lookup('telemetry.example', () => {});
   });
 }
 

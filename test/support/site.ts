@@ -25,6 +25,8 @@ export interface SiteOptions {
   readonly port?: number;
   /** A program and its arguments that start the site, such as a tracer. */
   readonly wrap?: readonly string[];
+  /** A program and its arguments that become the site's own, such as nsenter. */
+  readonly inside?: readonly string[];
   /** The program itself; the launcher of this repository unless told. */
   readonly program?: string;
   /** Milliseconds to wait for the ready line. */
@@ -81,6 +83,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
   const launcher = options.program === undefined;
   const wrap = options.wrap ?? [];
   const command = [
+    ...(options.inside ?? []),
     ...wrap,
     process.execPath,
     options.program ?? path.join(ROOT, 'bin', 'sekisho.cjs'),
