@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { toFault } from '../core/fault.ts';
@@ -22,6 +22,7 @@ export async function doctorCommand(args: readonly string[], io: Io): Promise<nu
   const findings = [
     ...environment(io),
     ...(await adminKey(io)),
+    ...(await logKeys(io)),
     ...(await ofSite(io)),
     ...(await twoHands(io)),
   ];
@@ -59,6 +60,25 @@ async function adminKey(io: Io): Promise<readonly Finding[]> {
       ? { name: 'admin-key', state: 'failing', detail: say(io, readable) }
       : { name: 'admin-key', state: 'warning', detail: say(io, split) },
   ];
+}
+
+async function logKeys(io: Io): Promise<readonly Finding[]> {
+  const folder = path.join(io.env.data ?? 'data', 'keys');
+  const names = await readdir(folder).catch(() => []);
+  const found = (name: string, text: Text): Finding => ({ name, state: 'warning', detail: say(io, text) });
+  return names.flatMap((name) => {
+    if (name === 'ledger-log.next.key')
+      return found(name, {
+        ja: '鍵の交換が途中である。サイトを起動するか、sekisho ledger rotate をもう一度行う',
+        en: 'the log’s key is being replaced: start the site, or run sekisho ledger rotate again',
+      });
+    if (!/^ledger-log\..+\.kept\.key$/.test(name)) return [];
+    const file = path.join(folder, name);
+    return found(name, {
+      ja: `終わった台帳の秘密鍵が残っている。要らなければ上書きして消す: shred -u ${file}`,
+      en: `the secret key of an ended log is kept; when it is not needed, overwrite and remove it: shred -u ${file}`,
+    });
+  });
 }
 
 async function ofSite(io: Io): Promise<readonly Finding[]> {

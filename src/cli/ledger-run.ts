@@ -6,8 +6,13 @@ import type { Io } from './io.ts';
 import { ledgerCommand } from './ledger.ts';
 import { logClient } from './log-client.ts';
 
-/** `sekisho ledger` over a folder of this machine or the address of a log. */
+/** `sekisho ledger` over a folder of this machine or the address of a log, or of the stopped site here. */
 export async function runLedger(args: readonly string[], io: Io): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb === 'rotate' && !rest.includes('--help')) {
+    const { rotateCommand } = await import('./ledger-rotate.ts');
+    return rotateCommand(rest, io);
+  }
   return ledgerCommand(args, {
     out: (text) => io.out(text),
     err: (text) => io.err(text),

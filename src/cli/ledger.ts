@@ -4,8 +4,18 @@ import { checkLog, type LogCheck, type LogSource } from '../ledger/check.ts';
 import { USAGE, type Io, type Text } from './io.ts';
 
 export const LEDGER_HELP = {
-  ja: '使い方: sekisho ledger check (フォルダ|URL) --key 検証鍵 [--json]\n台帳全体をタイルと記録から導き直し、署名と照らす。\n正しければ 0、誤りがあれば 1、調べられなければ 2 で終わる。\n',
-  en: 'usage: sekisho ledger check (DIR|URL) --key VKEY [--json]\nDerives the whole log anew from its entries and compares it with the signed checkpoint.\nExits 0 when it is whole, 1 when it is not, 2 when it cannot be checked.\n',
+  ja: `使い方: sekisho ledger check (フォルダ|URL) --key 検証鍵 [--json]
+       sekisho ledger rotate [--reason scheduled|compromise] [--keep-key] [--config ファイル] [--data 場所] [--json]
+check: 台帳全体をタイルと記録から導き直し、署名と照らす。正しければ 0、誤りがあれば 1、調べられなければ 2 で終わる。
+rotate: 止めたサイトの台帳を終え、新しい鍵で次の台帳を始める。古い秘密鍵は --keep-key がなければ上書きする。
+`,
+  en: `usage: sekisho ledger check (DIR|URL) --key VKEY [--json]
+       sekisho ledger rotate [--reason scheduled|compromise] [--keep-key] [--config F] [--data DIR] [--json]
+check: derives the whole log anew from its entries and compares it with the signed checkpoint. Exits 0 when it is whole,
+1 when it is not, 2 when it cannot be checked.
+rotate: ends the log of a stopped site and begins the next one under a new key. The old secret key is overwritten unless
+--keep-key is given.
+`,
 };
 
 /** What the command sees of the world: `open` reads a folder or an address. */

@@ -46,7 +46,7 @@ export async function openAnchor(options: {
 }): Promise<Anchor> {
   const { disk, directory, key } = options;
   await disk.makeDirectory(directory);
-  const path = join(directory, `${hash('sha256', key.publicKey)}.anchor`);
+  const path = anchorPath(directory, key);
   const lock = lockFile(`${path}.lock`);
   try {
     const file = await disk.open(path, 'update');
@@ -60,6 +60,28 @@ export async function openAnchor(options: {
     lock[Symbol.dispose]();
     throw error;
   }
+}
+
+/**
+ * What the anchor of an ended log says, or null where there is none. Nobody writes it any more, so it is not held.
+ * @throws Fault `ledger.anchor_damaged`.
+ */
+export async function readAnchor(options: {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly key: Vkey;
+}): Promise<TreeHead | null> {
+  const path = anchorPath(options.directory, options.key);
+  const bytes = await options.disk.readFile(path);
+  if (bytes === null || bytes.every((byte) => byte === 0)) return null;
+  const last = newest([decode(bytes.subarray(0, SLOT_BYTES)), decode(bytes.subarray(SLOT_BYTES))]);
+  const found = last === null ? null : await openCheckpoint(last.note, options.key);
+  if (found === null || found instanceof Defect) throw damaged(path);
+  return found;
+}
+
+function anchorPath(directory: string, key: Vkey): string {
+  return join(directory, `${hash('sha256', key.publicKey)}.anchor`);
 }
 
 class FileAnchor implements Anchor {

@@ -51,7 +51,14 @@ export const listLogs = {
   query: noQuery,
   body: null,
   reply: z.object({
-    logs: z.array(z.object({ origin: z.string(), vkey: z.string(), url: z.string() })),
+    logs: z.array(
+      z.object({
+        origin: z.string(),
+        vkey: z.string(),
+        url: z.string(),
+        ended: z.boolean().describe('true for a log whose key was replaced; the one at work is first'),
+      }),
+    ),
   }),
   produces: 'application/json',
   crossOrigin: true,

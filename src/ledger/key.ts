@@ -20,7 +20,8 @@ export interface KeyFolder {
   readonly world: World;
 }
 
-const LOG_KEY_FILE = 'ledger-log.key';
+/** The file of the key of the log at work. */
+export const LOG_KEY_FILE = 'ledger-log.key';
 const MASTER_KEY_FILE = 'ledger-master.key';
 const KEY_BYTES = 32;
 const MAX_SITE_LENGTH = 200;
@@ -31,15 +32,23 @@ const MAX_SITE_LENGTH = 200;
  * @throws Fault `ledger.bad_key`, `ledger.bad_site`.
  */
 export async function loadLogKey(folder: KeyFolder, site: string): Promise<LogKey> {
-  const path = join(folder.keysDir, LOG_KEY_FILE);
-  const stored = await folder.disk.readFile(path);
-  if (stored !== null) return logKey(parseSigner(stored.toString('utf8')));
+  return (await readLogKey(folder, LOG_KEY_FILE)) ?? makeLogKey(folder, LOG_KEY_FILE, site);
+}
+
+/** The signing key in a file of the folder, or null where there is none. @throws Fault `ledger.bad_key`. */
+export async function readLogKey(folder: KeyFolder, name: string): Promise<LogKey | null> {
+  const stored = await folder.disk.readFile(join(folder.keysDir, name));
+  return stored === null ? null : logKey(parseSigner(stored.toString('utf8')));
+}
+
+/** Draws a signing key for a log of the site and writes it durably. @throws Fault `ledger.bad_site`. */
+export async function makeLogKey(folder: KeyFolder, name: string, site: string): Promise<LogKey> {
   if (site === '' || site.length > MAX_SITE_LENGTH || /[\s+]/u.test(site))
     throw new Fault('invalid', 'ledger.bad_site', `a site name has no space and no "+", found "${site}"`);
   const seed = folder.world.random.bytes(KEY_BYTES);
   const { publicKey } = signerFromSeed(site, seed).vkey;
   const signer = signerFromSeed(`${site}/${logIdOf(publicKey)}`, seed);
-  await writeKey(folder, path, `${formatSigner(signer, seed)}\n`);
+  await writeKey(folder, join(folder.keysDir, name), `${formatSigner(signer, seed)}\n`);
   return logKey(signer);
 }
 
@@ -68,8 +77,8 @@ function logIdOf(publicKey: Uint8Array): string {
   return hash('sha256', publicKey).slice(0, 8);
 }
 
-// A key that signed or wrapped anything must outlive a power loss, so it is durable before anybody sees it.
-async function writeKey(folder: KeyFolder, path: string, text: string): Promise<void> {
+/** A key that signed or wrapped anything must outlive a power loss, so it is durable before anybody sees it. */
+export async function writeKey(folder: KeyFolder, path: string, text: string): Promise<void> {
   await folder.disk.makeDirectory(folder.keysDir);
   await folder.disk.replace(path, Buffer.from(text), 0o600);
   await folder.disk.sync(path);

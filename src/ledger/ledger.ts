@@ -2,16 +2,18 @@ import { Fault } from '../core/fault.ts';
 import type { Anchor } from './anchor.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { GroupCommit, type Appendable } from './commit.ts';
+import type { EndedLog } from './ended-log.ts';
 import type { LogKey } from './key.ts';
 import { encodeLeaf, MAX_ENTRY_BYTES, type OutcomeLeaf, type RoadLeaf } from './leaf.ts';
 import type { LeafClock } from './leaf-clock.ts';
 import { factsOfLeaf, type LeafFacts } from './leaf-facts.ts';
 import { Maintenance } from './maintenance.ts';
 import type { LedgerOptions } from './options.ts';
-import { makeProof, makeReceipt } from './receipt.ts';
 import type { RoadIndex } from './road-index.ts';
-import { isClosed, newRoadState, type RoadState } from './road-state.ts';
-import { fieldKey, OpenRoad, type RoadFile } from './roads.ts';
+import { RoadReader } from './road-reader.ts';
+import { newRoadState, type RoadState } from './road-state.ts';
+import { OpenRoad, type RoadFile } from './roads.ts';
+import { endedLeaf, type LogEnd } from './rotation.ts';
 import type { TiledLog } from './tiled-log.ts';
 import { Troubles } from './troubles.ts';
 import type {
@@ -21,6 +23,7 @@ import type {
   Receipt,
   RoadKeys,
   RoadOwner,
+  ServedLog,
   SiteEvent,
   UnfinishedDecision,
 } from './types.ts';
@@ -37,6 +40,8 @@ export interface LedgerParts {
   readonly checkpoints: Checkpoints;
   readonly clock: LeafClock;
   readonly unfinished: readonly UnfinishedDecision[];
+  /** The logs before this one, the latest first. */
+  readonly ended: readonly EndedLog[];
   /** Everything that is to be closed after the log itself. */
   readonly resources: AsyncDisposable;
 }
@@ -55,6 +60,8 @@ export class SiteLedger implements Ledger {
   readonly #maintenance: Maintenance;
   readonly #states = new WeakMap<OpenRoad, RoadState>();
   readonly #unfinished: Map<number, UnfinishedDecision>;
+  readonly #roads: RoadReader;
+  #hasEnded = false;
 
   constructor(options: LedgerOptions, parts: LedgerParts) {
     this.#options = options;
@@ -68,6 +75,7 @@ export class SiteLedger implements Ledger {
       onTrouble: (reason) => this.#troubles.set('disk', reason),
     });
     this.#maintenance = new Maintenance({ ...parts, world: options.world, troubles: this.#troubles });
+    this.#roads = new RoadReader(parts.index, parts.roads, { origin: this.origin, ...parts });
   }
 
   get origin(): string {
@@ -117,7 +125,7 @@ export class SiteLedger implements Ledger {
     return this.#commit.append({ entry, leaf: { kind: 'site', id: leaf.id, t }, road: null });
   }
 
-  findSite(id: string, from: number): Promise<number | null> {
+  async findSite(id: string, from: number): Promise<number | null> {
     return this.#parts.index.findSite(id, from);
   }
 
@@ -142,49 +150,23 @@ export class SiteLedger implements Ledger {
   }
 
   async owner(rid: string): Promise<RoadOwner | null> {
-    const road = await this.#parts.index.find(rid);
-    if (road === null || road.slot === null || road.decisions.length === 0) return null;
-    return (await this.#parts.roads.read(road.slot, rid))?.owner ?? null;
+    return (await this.#roadsWith(rid)).owner(rid);
   }
 
   async receipt(rid: string): Promise<Receipt | null> {
-    const road = await this.#parts.index.find(rid);
-    if (road === null) return null;
-    const receipt = await makeReceipt(this.#evidence(), road);
-    const record = road.slot === null ? null : await this.#parts.roads.read(road.slot, rid);
-    return receipt !== null && record?.erased === true ? { ...receipt, erased: true } : receipt;
+    return (await this.#roadsWith(rid)).receipt(rid);
   }
 
   async erase(rid: string): Promise<void> {
-    const road = await this.#parts.index.find(rid);
-    if (road === null || road.slot === null || road.decisions.length === 0)
-      throw new Fault('missing', 'ledger.no_receipt', 'no receipt with this id');
-    if (!isClosed(road))
-      throw new Fault('conflict', 'ledger.road_open', 'the request has not ended; erase it afterwards');
-    try {
-      await this.#parts.roads.erase(road.slot, rid);
-    } catch (cause) {
-      const message = 'the request key could not be overwritten; ask again';
-      throw new Fault('unavailable', 'ledger.unavailable', message, { cause });
-    }
+    await (await this.#roadsWith(rid)).erase(rid);
   }
 
   async opening(rid: string): Promise<Partial<Record<OpenedField, string>> | null> {
-    const road = await this.#parts.index.find(rid);
-    if (road === null || road.slot === null || road.decisions.length === 0) return null;
-    const key = (await this.#parts.roads.read(road.slot, rid))?.key ?? null;
-    if (key === null) return {};
-    const open = (field: OpenedField): string => fieldKey(key, field).toString('base64');
-    return {
-      in: open('in'),
-      ...(road.decisions.some(({ hasRequest }) => hasRequest) ? { req: open('req') } : {}),
-      ...(road.outcomes.some(({ hasResponse }) => hasResponse) ? { res: open('res') } : {}),
-    };
+    return (await this.#roadsWith(rid)).opening(rid);
   }
 
   async proof(rid: string, choice: LeafChoice): Promise<string | null> {
-    const road = await this.#parts.index.find(rid);
-    return road === null ? null : makeProof(this.#evidence(), road, choice);
+    return (await this.#roadsWith(rid)).proof(rid, choice);
   }
 
   async waitClosed(rid: string, ms: number, signal: AbortSignal): Promise<boolean> {
@@ -210,6 +192,35 @@ export class SiteLedger implements Ledger {
     return this.#parts.log.tile(path, this.#parts.checkpoints.last?.size ?? 0);
   }
 
+  logs(): readonly ServedLog[] {
+    const { origin, logId, vkey } = this;
+    const own: ServedLog = {
+      origin,
+      logId,
+      vkey,
+      ended: false,
+      checkpoint: () => this.checkpoint(),
+      tile: (path) => this.tile(path),
+    };
+    return [own, ...this.#parts.ended];
+  }
+
+  async end(end: LogEnd): Promise<void> {
+    const { index, roads } = this.#parts;
+    await index.flush(roads.next);
+    const open = await index.unfinished();
+    if (open.length > 0)
+      throw new Fault(
+        'conflict',
+        'ledger.road_open',
+        `${open.length} requests of this log have no outcome yet`,
+      );
+    const t = this.time();
+    const entry = this.#admit(encodeLeaf({ ...endedLeaf(end), v: 1, log: this.origin, t }));
+    this.#hasEnded = true;
+    await this.#commit.append({ entry, leaf: { kind: 'site', id: end.id, t }, road: null });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#commit[Symbol.asyncDispose]();
     await this.#maintenance[Symbol.asyncDispose]();
@@ -218,6 +229,8 @@ export class SiteLedger implements Ledger {
 
   // What the log cannot take is refused before it costs anything.
   #admit(entry: Buffer): Buffer {
+    if (this.#hasEnded)
+      throw new Fault('conflict', 'ledger.ended', 'this log has ended; restart for the next');
     if (entry.length > MAX_ENTRY_BYTES)
       throw new Fault('invalid', 'ledger.leaf_too_long', `a leaf has at most ${MAX_ENTRY_BYTES} bytes`);
     const trouble = this.#troubles.first();
@@ -257,7 +270,10 @@ export class SiteLedger implements Ledger {
       if (one.rid === rid && one.attempt === attempt) this.#unfinished.delete(index);
   }
 
-  #evidence(): { origin: string; log: TiledLog; checkpoints: Checkpoints } {
-    return { origin: this.origin, log: this.#parts.log, checkpoints: this.#parts.checkpoints };
+  // The logs before this one are few, and most of what is asked for is recent.
+  async #roadsWith(rid: string): Promise<RoadReader> {
+    if (this.#parts.ended.length === 0 || (await this.#roads.has(rid))) return this.#roads;
+    for (const { roads } of this.#parts.ended) if (await roads.has(rid)) return roads;
+    return this.#roads;
   }
 }

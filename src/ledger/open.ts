@@ -5,16 +5,18 @@ import { openAnchor, type Anchor } from './anchor.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { DayKeys } from './day-keys.ts';
 import { diskErrorName, realDisk, type Disk } from './disk.ts';
-import { loadLogKey, loadMasterKey, type LogKey } from './key.ts';
+import { markEnded, openEndedLogs } from './ended-log.ts';
+import { loadLogKey, loadMasterKey, type KeyFolder, type LogKey } from './key.ts';
 import { LeafClock } from './leaf-clock.ts';
 import { readLeaf } from './leaf-facts.ts';
-import { SiteLedger } from './ledger.ts';
+import { SiteLedger, type LedgerParts } from './ledger.ts';
 import { lockFile } from './lock.ts';
+import { activateNextLogKey, dropNextLogKey, nextLogKey, settleLogKeys } from './next-key.ts';
 import { openCheckpoint, type TreeHead } from './note.ts';
 import type { LedgerOptions } from './options.ts';
-import { RoadIndex } from './road-index.ts';
+import { recoverIndex } from './recover-index.ts';
 import { RoadFile } from './roads.ts';
-import { RoadStore, type Watermark } from './store.ts';
+import { beganLeaf, readEnd, type LogEnd, type Predecessor } from './rotation.ts';
 import { TiledLog } from './tiled-log.ts';
 import { TILE_WIDTH } from './tree.ts';
 import type { Ledger } from './types.ts';
@@ -24,13 +26,12 @@ import { Wal } from './wal.ts';
 const SEGMENT_BYTES = 16 << 20;
 const MIN_SEGMENT_BYTES = 128 << 10;
 const REPLAY_PENDING_BYTES = 8 << 20;
-const RECOVERY_CHUNK = 1024;
-// A slot that was stored anew after a refusal may lie this far behind the watermark.
-const SLOT_MARGIN = 4096;
 
 /**
  * Opens the site's log, or begins it, and brings it to the state it had when its last process ended.
- * @throws Fault `ledger.in_use`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`, `ledger.anchor_damaged`.
+ * A rotation that its last process had begun is finished first.
+ * @throws Fault `ledger.in_use`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`, `ledger.anchor_damaged`,
+ * `ledger.ended`.
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   await using resources = new AsyncDisposableStack();
@@ -38,12 +39,39 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   await disk.makeDirectory(options.dir);
   resources.use(lockFile(join(options.dir, 'lock.db')));
   const folder = { keysDir: options.keysDir, disk, world: options.world };
-  const key = await loadLogKey(folder, options.site);
+  await settleLogKeys(folder);
+  for (;;) {
+    const key = await loadLogKey(folder, options.site);
+    const master = await loadMasterKey(folder);
+    await using opened = await openLog(options, disk, { key, master });
+    const end = opened.log.size === 0 ? null : readEnd(await opened.log.entry(opened.log.size - 1));
+    if (end === null) {
+      await dropNextLogKey(folder);
+      const ended = resources.use(await openEndedLogs(options, disk, { master, logId: key.logId }));
+      resources.use(opened.resources.move());
+      return new SiteLedger(options, { ...opened, ended: ended.logs, resources: resources.move() });
+    }
+    // A rotation was under way: what follows its first leaf may be done any number of times.
+    const predecessor = await finishEnded(disk, join(options.dir, key.logId), opened);
+    await opened[Symbol.asyncDispose]();
+    await beginSuccessor(options, disk, { folder, master, end, predecessor });
+    await activateNextLogKey(folder, key.logId);
+  }
+}
+
+type OpenedLog = Omit<LedgerParts, 'ended' | 'resources'> &
+  AsyncDisposable & { readonly resources: AsyncDisposableStack };
+
+async function openLog(
+  options: LedgerOptions,
+  disk: Disk,
+  { key, master }: { readonly key: LogKey; readonly master: Buffer },
+): Promise<OpenedLog> {
+  await using resources = new AsyncDisposableStack();
   const directory = join(options.dir, key.logId);
   await disk.makeDirectory(directory);
   const anchor = await openAnchorIn(options, disk, key);
   if (anchor !== null) resources.use(anchor);
-  const master = await loadMasterKey(folder);
   const days = resources.use(
     await DayKeys.open(disk, join(directory, 'day-keys'), { master, world: options.world }),
   );
@@ -59,14 +87,42 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   await checkAgainst(log, anchor?.found ?? null, 'the anchor');
   if (anchor?.found === null && log.size > 0) options.log.warn('ledger.anchor_was_empty', { size: log.size });
   await checkAgainst(log, await publishedCheckpoint(disk, directory, key), 'the published checkpoint');
-  const index = await recoverIndex(options, { key, log, roads });
+  const index = await recoverIndex(options, { logId: key.logId, log, roads });
   const checkpoints = new Checkpoints(key.signer, log, anchor);
   await checkpoints.atLeast(0);
   const clock = new LeafClock(options.world.clock);
   await rememberTime(clock, log);
   const unfinished = await index.unfinished();
+  const held = resources.move();
   const parts = { key, anchor, wal, log, roads, index, checkpoints, clock, unfinished };
-  return new SiteLedger(options, { ...parts, resources: resources.move() });
+  return { ...parts, resources: held, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+// The last note and every tile under it are durable before anything speaks of the end.
+async function finishEnded(disk: Disk, directory: string, opened: OpenedLog): Promise<Predecessor> {
+  const { key, log, checkpoints } = opened;
+  const { note } = await checkpoints.atLeast(log.size);
+  await log.publishEnd(note);
+  await markEnded(disk, directory, { vkey: key.vkey, note });
+  return { origin: key.signer.vkey.name, vkey: key.vkey, checkpoint: note };
+}
+
+async function beginSuccessor(
+  options: LedgerOptions,
+  disk: Disk,
+  parts: { folder: KeyFolder; master: Buffer; end: LogEnd; predecessor: Predecessor },
+): Promise<void> {
+  const { folder, master, end, predecessor } = parts;
+  const key = await nextLogKey(folder);
+  if (key === null || (end.successor !== null && end.successor !== key.vkey))
+    throw new Fault(
+      'conflict',
+      'ledger.ended',
+      `${predecessor.origin} has ended, and the key of the log after it is not there: put back ledger-log.next.key in ${folder.keysDir}`,
+    );
+  const opened = await openLog(options, disk, { key, master });
+  await using ledger = new SiteLedger(options, { ...opened, ended: [] });
+  if (ledger.size() === 0) await ledger.appendSite(beganLeaf(end, predecessor));
 }
 
 async function openAnchorIn(options: LedgerOptions, disk: Disk, key: LogKey): Promise<Anchor | null> {
@@ -137,65 +193,6 @@ async function publishedCheckpoint(disk: Disk, directory: string, key: LogKey): 
   if (note === null) return null;
   const head = await openCheckpoint(note, key.signer.vkey);
   return head instanceof Defect ? null : head;
-}
-
-async function recoverIndex(
-  options: LedgerOptions,
-  { key, log, roads }: { key: LogKey; log: TiledLog; roads: RoadFile },
-): Promise<RoadIndex> {
-  const store = await RoadStore.open(options.database, key.logId);
-  const known = await trustedWatermark(options, store, { leaves: log.size, slots: roads.next });
-  const index = new RoadIndex(store, known.leaves);
-  await recoverSlots(index, roads, Math.max(0, known.slots - SLOT_MARGIN));
-  for (let first = known.leaves; first < log.size; first += RECOVERY_CHUNK) {
-    const leaves = [];
-    for (let at = first; at < Math.min(first + RECOVERY_CHUNK, log.size); at++)
-      leaves.push(readLeaf(await log.entry(at)));
-    const rids = leaves.flatMap((leaf) => (leaf.kind === 'site' ? [] : [leaf.rid]));
-    const states = await index.findOrMake([...new Set(rids)]);
-    for (const [i, leaf] of leaves.entries())
-      index.note(first + i, leaf, leaf.kind === 'site' ? null : (states.get(leaf.rid) ?? null));
-    await index.flush(roads.next);
-  }
-  return index;
-}
-
-// Slots are counted before they are durable, and a power loss takes the last ones away: their roads have no leaf, so the
-// rows still hold. Leaves are counted when they are durable: an index with more of them is that of another log.
-async function trustedWatermark(
-  options: LedgerOptions,
-  store: RoadStore,
-  found: Watermark,
-): Promise<Watermark> {
-  const stored = await store.watermark();
-  if (stored.leaves > found.leaves) {
-    options.log.warn('ledger.index_rebuilt', { leaves: found.leaves });
-    await store.clear();
-    return { leaves: 0, slots: 0 };
-  }
-  if (stored.slots <= found.slots) return stored;
-  const watermark = { leaves: stored.leaves, slots: found.slots };
-  // Written down at once: new roads will take those slots, and the old number would speak for them.
-  await store.write({ roads: [], sites: [], watermark });
-  return watermark;
-}
-
-async function recoverSlots(index: RoadIndex, roads: RoadFile, from: number): Promise<void> {
-  let chunk: { slot: number; rid: string }[] = [];
-  const keep = async (): Promise<void> => {
-    const states = await index.findOrMake(chunk.map(({ rid }) => rid));
-    for (const { slot, rid } of chunk) {
-      const road = states.get(rid);
-      if (road !== undefined) index.keep(road, slot);
-    }
-    await index.flush(from);
-    chunk = [];
-  };
-  for await (const found of roads.scan(from)) {
-    chunk.push(found);
-    if (chunk.length === RECOVERY_CHUNK) await keep();
-  }
-  await keep();
 }
 
 async function rememberTime(clock: LeafClock, log: TiledLog): Promise<void> {

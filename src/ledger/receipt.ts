@@ -1,4 +1,4 @@
-import type { Checkpoints, SignedCheckpoint } from './checkpoints.ts';
+import type { SignedCheckpoint } from './checkpoints.ts';
 import { isClosed, lastIndex, type RoadState } from './road-state.ts';
 import type { TiledLog } from './tiled-log.ts';
 import { hashToBase64 } from './tree.ts';
@@ -8,7 +8,7 @@ import type { LeafChoice, Receipt, ReceiptEntry } from './types.ts';
 export interface Evidence {
   readonly origin: string;
   readonly log: TiledLog;
-  readonly checkpoints: Checkpoints;
+  readonly checkpoints: { atLeast(size: number): Promise<SignedCheckpoint> };
 }
 
 /** The receipt over the road's durable leaves, or null when it has none. */

@@ -2,7 +2,7 @@ import { Fault } from '../core/fault.ts';
 import { SECOND } from '../core/duration.ts';
 import { bind, type BoundRoute, type RouteCaller, type RouteReply } from '../core/route.ts';
 import { getCheckpoint, getEntries, getReceipt, getTile, listLogs } from './contract.ts';
-import type { Ledger, LeafChoice } from './types.ts';
+import type { Ledger, LeafChoice, ServedLog } from './types.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 const OCTETS = 'application/octet-stream';
@@ -32,11 +32,18 @@ export function ledgerRoutes(ledger: Ledger): readonly BoundRoute[] {
       };
     }),
     bind(listLogs, async () => ({
-      json: { logs: [{ origin: ledger.origin, vkey: ledger.vkey, url: `/ledger/${ledger.logId}` }] },
+      json: {
+        logs: ledger.logs().map(({ origin, vkey, logId, ended }) => ({
+          origin,
+          vkey,
+          url: `/ledger/${logId}`,
+          ended,
+        })),
+      },
     })),
     bind(getCheckpoint, async ({ params }) => {
-      checkLog(ledger, params);
-      return { content: { type: TEXT, bytes: Buffer.from(await ledger.checkpoint()) }, headers: BRIEFLY };
+      const note = await servedLog(ledger, params).checkpoint();
+      return { content: { type: TEXT, bytes: Buffer.from(note) }, headers: BRIEFLY };
     }),
     bind(getEntries, async ({ params }) =>
       tile(ledger, params, { folder: 'tile/entries', headers: PRIVATE }),
@@ -83,8 +90,10 @@ function text(proof: string | null): RouteReply {
   return { content: { type: TEXT, bytes: Buffer.from(proof) } };
 }
 
-function checkLog(ledger: Ledger, params: Readonly<Record<string, string>>): void {
-  if (params['log'] !== ledger.logId) throw new Fault('missing', 'ledger.no_log', 'no log with this id');
+function servedLog(ledger: Ledger, params: Readonly<Record<string, string>>): ServedLog {
+  const log = ledger.logs().find(({ logId }) => logId === params['log']);
+  if (log !== undefined) return log;
+  throw new Fault('missing', 'ledger.no_log', 'no log with this id');
 }
 
 async function tile(
@@ -92,8 +101,7 @@ async function tile(
   params: Readonly<Record<string, string>>,
   { folder, headers }: { readonly folder: string; readonly headers: Readonly<Record<string, string>> },
 ): Promise<RouteReply> {
-  checkLog(ledger, params);
-  const bytes = await ledger.tile(`${folder}/${params['rest'] ?? ''}`);
+  const bytes = await servedLog(ledger, params).tile(`${folder}/${params['rest'] ?? ''}`);
   if (bytes === null) throw noTile();
   return { content: { type: OCTETS, bytes }, headers };
 }

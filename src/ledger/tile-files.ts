@@ -69,6 +69,11 @@ export class TileFiles {
     await this.#disk.replace(whole, bytes, path.startsWith('tile/entries/') ? ENTRY_MODE : HASH_MODE);
   }
 
+  /** Has the next `syncAll` make a published file durable too. */
+  mustSync(path: string): void {
+    this.#unsynced.add(join(this.#directory, path));
+  }
+
   /** Makes every tile written so far durable. */
   async syncAll(): Promise<void> {
     await this.flush();

@@ -62,18 +62,21 @@ export class TiledLog {
    * @throws Fault `ledger.corrupt` when one is missing or misshapen.
    */
   async load(size: number): Promise<void> {
-    const whole = Math.floor(size / TILE_WIDTH);
-    const partials: TreeHash[][] = [];
-    for (let level = 1, count = whole; count > 0; level++, count = Math.floor(count / TILE_WIDTH)) {
-      const hashes: TreeHash[] = [];
-      for (let number = count - (count % TILE_WIDTH); number < count; number++)
-        hashes.push((await this.#fullTile(level - 1, number)).node(TILE_HEIGHT, 0));
-      partials.push(hashes);
-    }
-    this.#edge.resume(whole * TILE_WIDTH, partials);
+    await this.#resume(size);
     if (size % TILE_WIDTH === 0) return;
-    const entries = await this.#fullBundle(whole);
+    const entries = await this.#fullBundle(Math.floor(size / TILE_WIDTH));
     for (const entry of entries.slice(0, size % TILE_WIDTH)) this.append(entry);
+  }
+
+  /** As `load`, for a log that was published durably at `size` and never goes on. */
+  async loadEnded(size: number): Promise<void> {
+    await this.#resume(size);
+    const [name] = partialTiles(size).filter(({ level }) => level === 'entries');
+    if (name === undefined) return;
+    const entries = readBundle((await this.#files.read(name)) ?? Buffer.alloc(0));
+    if (entries?.length !== name.width)
+      throw corruption(`${this.#directory}/${tilePath(name)}`, 'the bundle is missing or cut off', CHECK);
+    for (const entry of entries) this.append(entry);
   }
 
   root(): TreeHash {
@@ -123,6 +126,14 @@ export class TiledLog {
     await this.#files.publish('checkpoint', Buffer.from(note));
   }
 
+  /** As `publish` for the last time, durably, with every tile before it. */
+  async publishEnd(note: string): Promise<void> {
+    await this.publish(this.size, note);
+    for (const name of partialTiles(this.size)) this.#files.mustSync(tilePath(name));
+    this.#files.mustSync('checkpoint');
+    await this.#files.syncAll();
+  }
+
   /** Writes what waits in memory. */
   flush(): Promise<void> {
     return this.#files.flush();
@@ -133,6 +144,18 @@ export class TiledLog {
     const size = Math.floor(this.size / TILE_WIDTH) * TILE_WIDTH;
     await this.#files.syncAll();
     return size;
+  }
+
+  async #resume(size: number): Promise<void> {
+    const whole = Math.floor(size / TILE_WIDTH);
+    const partials: TreeHash[][] = [];
+    for (let level = 1, count = whole; count > 0; level++, count = Math.floor(count / TILE_WIDTH)) {
+      const hashes: TreeHash[] = [];
+      for (let number = count - (count % TILE_WIDTH); number < count; number++)
+        hashes.push((await this.#fullTile(level - 1, number)).node(TILE_HEIGHT, 0));
+      partials.push(hashes);
+    }
+    this.#edge.resume(whole * TILE_WIDTH, partials);
   }
 
   async #bytes(name: TileName): Promise<Buffer> {

@@ -1,4 +1,5 @@
 import type { OutcomeLeaf, RoadLeaf, SiteLeaf } from './leaf.ts';
+import type { LogEnd } from './rotation.ts';
 
 export type CommittedField = 'in' | 'req' | 'res' | 'caller' | 'tenant' | 'peer';
 export type OpenedField = 'in' | 'req' | 'res';
@@ -50,6 +51,19 @@ export interface SiteEvent {
   readonly [member: string]: unknown;
 }
 
+/** A log of the site as others read it. */
+export interface ServedLog {
+  readonly origin: string;
+  readonly logId: string;
+  readonly vkey: string;
+  /** True for one that takes no leaves any more, since its key was replaced. */
+  readonly ended: boolean;
+  /** The last signed checkpoint. */
+  checkpoint(): Promise<string>;
+  /** A tile or entry bundle by its C2SP path, or null. */
+  tile(path: string): Promise<Buffer | null>;
+}
+
 /** One leaf's C2SP tlog-proof text. */
 export type LeafChoice = { readonly leaf: 'decision' | 'outcome'; readonly attempt: number | null };
 
@@ -75,6 +89,13 @@ export interface Ledger extends AsyncDisposable {
   appendSite(leaf: SiteEvent): Promise<number>;
   /** The index of the site leaf with this id among those at or after `from`, or null. */
   findSite(id: string, from: number): Promise<number | null>;
+  /** Every log of this site, the one at work first, then the ended ones, the latest first. */
+  logs(): readonly ServedLog[];
+  /**
+   * Appends the leaf that ends this log; it takes no leaf afterwards, and the next opening begins its successor.
+   * @throws Fault `ledger.road_open` while an allowed decision has no outcome.
+   */
+  end(end: LogEnd): Promise<void>;
   /** Number of durable leaves. */
   size(): number;
   /**

@@ -62,6 +62,28 @@ export async function settleBundle(parts: {
   readonly running: Bundle;
   readonly folder: string;
   readonly world: World;
+  readonly ledger: Ledger;
+}): Promise<Bundle> {
+  const bundle = await adoptedBundle(parts);
+  await repeatLeaf(parts.store, parts.ledger);
+  return bundle;
+}
+
+// A log begins, after a rotation, with its predecessor; whoever reads it alone must also find which bundle decides.
+async function repeatLeaf(store: BundleStore<SiteEvent>, ledger: Ledger): Promise<void> {
+  const latest = await store.latest();
+  if (latest?.leaf === undefined || latest.leaf === null || ledger.logs().length === 1) return;
+  if ((await ledger.findSite(latest.leaf, 0)) !== null) return;
+  const { leaf: id, hash, version, previous, emergency, signers } = latest;
+  await ledger.appendSite({ kind: 'bundle', id, bundle: hash, version, previous, emergency, signers });
+}
+
+async function adoptedBundle(parts: {
+  readonly store: BundleStore<SiteEvent>;
+  readonly outbox: LeafOutbox;
+  readonly running: Bundle;
+  readonly folder: string;
+  readonly world: World;
 }): Promise<Bundle> {
   const { store, outbox, running, folder, world } = parts;
   const latest = await store.latest();

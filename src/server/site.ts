@@ -88,7 +88,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const decisions = opened.use(await DecisionBook.open({ database, world, log }));
   const outbox = await openLeafOutbox(database, ledger);
   const approvals = await openApprovals({ database, outbox, identity, world, log });
-  const governor = opened.use(await openGovernor(options, { database, outbox, running }));
+  const governor = opened.use(await openGovernor(options, { database, outbox, running, ledger }));
   const recovered = await closeUnfinished(ledger);
   const eraseStep = options.eraseStep === undefined ? {} : { at: options.eraseStep };
   const eraser = await Eraser.open({ database, outbox, ledger, decisions, world, log, ...eraseStep });
@@ -143,13 +143,18 @@ export async function openSite(options: SiteOptions): Promise<Site> {
 
 async function openGovernor(
   options: SiteOptions,
-  parts: { readonly database: Database; readonly outbox: LeafOutbox; readonly running: Bundle },
+  parts: {
+    readonly database: Database;
+    readonly outbox: LeafOutbox;
+    readonly running: Bundle;
+    readonly ledger: Ledger;
+  },
 ): Promise<Governor> {
   const { dataDir, world, log, applyStep } = options;
-  const { database, outbox, running } = parts;
+  const { database, outbox, running, ledger } = parts;
   const folder = path.join(dataDir, 'governance');
   const store = await BundleStore.open(database, outbox);
-  const bundle = await settleBundle({ store, outbox, running, folder, world });
+  const bundle = await settleBundle({ store, outbox, running, folder, world, ledger });
   const engine = createPolicyEngine(bundle);
   return new Governor({
     engine,
@@ -162,7 +167,10 @@ async function openGovernor(
   });
 }
 
-function ledgerOptions(options: SiteOptions): Omit<LedgerOptions, 'site' | 'database'> {
+/** What the site's log is opened with, but for its name and database. */
+export function ledgerOptions(
+  options: Pick<SiteOptions, 'config' | 'dataDir' | 'anchorDir' | 'world' | 'log' | 'disk'>,
+): Omit<LedgerOptions, 'site' | 'database'> {
   const { config, dataDir, world, log, disk } = options;
   return {
     dir: path.join(dataDir, 'ledger'),

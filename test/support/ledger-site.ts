@@ -4,10 +4,11 @@ import { join } from 'node:path';
 
 import { silentLog, type Log } from '../../src/core/log.ts';
 import { systemWorld, type World } from '../../src/core/world.ts';
-import { openDatabase } from '../../src/storage/database.ts';
+import { openDatabase, type Database } from '../../src/storage/database.ts';
 import { realDisk, syncingFile, type Disk, type DiskFile } from '../../src/ledger/disk.ts';
 import type { DecisionLeaf, OutcomeLeaf } from '../../src/ledger/leaf.ts';
 import { openLedger } from '../../src/ledger/open.ts';
+import { rotateLedger, type Rotation, type RotationPlan } from '../../src/ledger/rotate.ts';
 import type { Ledger, RoadKeys } from '../../src/ledger/types.ts';
 
 /** A data directory of its own; `open` may be called again after `close`. */
@@ -17,6 +18,8 @@ export interface TestSite extends AsyncDisposable {
   readonly anchorDir: string;
   open(options?: TestOptions): Promise<Ledger>;
   close(): Promise<void>;
+  /** Gives the closed site's log a new key. */
+  rotate(plan: RotationPlan, options?: TestOptions): Promise<Rotation>;
 }
 
 export interface TestOptions {
@@ -43,28 +46,32 @@ export function siteAt(top: string): TestSite {
     opened = null;
     await resources?.disposeAsync();
   };
+  const place = {
+    dir: join(top, 'data', 'ledger'),
+    keysDir: join(top, 'data', 'keys'),
+    anchorDir,
+    site: 'localhost/test',
+    world: systemWorld(),
+    log: silentLog,
+    segmentBytes: SEGMENT_BYTES,
+  };
+  const openIndex = (): Promise<Database> => openDatabase({ url: 'sqlite', dir: join(top, 'data') });
   return {
     top,
-    dir: join(top, 'data', 'ledger'),
+    dir: place.dir,
     anchorDir,
     close,
     async open(options = {}) {
       await using resources = new AsyncDisposableStack();
-      const database = resources.use(await openDatabase({ url: 'sqlite', dir: join(top, 'data') }));
-      const ledger = await openLedger({
-        dir: join(top, 'data', 'ledger'),
-        keysDir: join(top, 'data', 'keys'),
-        anchorDir,
-        site: 'localhost/test',
-        database,
-        world: systemWorld(),
-        log: silentLog,
-        segmentBytes: SEGMENT_BYTES,
-        ...options,
-      });
+      const database = resources.use(await openIndex());
+      const ledger = await openLedger({ ...place, database, ...options });
       resources.use(ledger);
       opened = resources.move();
       return ledger;
+    },
+    async rotate(plan, options = {}) {
+      await using database = await openIndex();
+      return await rotateLedger({ ...place, database, ...options }, plan);
     },
     async [Symbol.asyncDispose]() {
       await close();
@@ -197,6 +204,9 @@ export function plantedDisk(fault: (operation: string, path: string) => boolean 
     },
     async rename(from, to) {
       if (fault('rename', to) !== false) await realDisk.rename(from, to);
+    },
+    async remove(path) {
+      if (fault('remove', path) !== false) await realDisk.remove(path);
     },
     async sync(path) {
       if (fault('sync', path) !== false) await realDisk.sync(path);
