@@ -114,9 +114,9 @@ export class DecisionBook implements AsyncDisposable {
     const made = this.#waiting.splice(0, ROWS_A_BATCH);
     const missed = this.#missed;
     try {
-      const facts = new Map<string, DecisionFacts>();
-      const rows = made.map((decision) => rowOf(decision, facts));
-      await this.store.write({ rows, facts, missed, now: this.#options.world.clock.now() });
+      const batch = new FactsOfBatch();
+      const rows = made.map((decision) => rowOf(decision, batch.idOf(decision)));
+      await this.store.write({ rows, facts: batch.facts, missed, now: this.#options.world.clock.now() });
       this.#missed -= missed;
       return true;
     } catch (thrown) {
@@ -144,12 +144,35 @@ export class DecisionBook implements AsyncDisposable {
   }
 }
 
-function rowOf(made: MadeDecision, seen: Map<string, DecisionFacts>): DecisionRow {
-  const { rid, t, bundle, endpoint } = made;
-  const facts = factsOf(made);
-  const id = factsId(facts);
-  seen.set(id, facts);
-  return { rid, t, facts: id, bundle, effect: endpoint === null ? 'deny' : 'allow', endpoint };
+function rowOf({ rid, t, bundle, endpoint }: MadeDecision, facts: string): DecisionRow {
+  return { rid, t, facts, bundle, effect: endpoint === null ? 'deny' : 'allow', endpoint };
+}
+
+/** The facts of the decisions that are written together. Many are made alike, and an id takes a canonical form and a hash. */
+class FactsOfBatch {
+  readonly facts = new Map<string, DecisionFacts>();
+  readonly #ids = new Map<string, string>();
+
+  idOf(made: MadeDecision): string {
+    const { model, header, label, purpose, unlisted, approved, caller } = made;
+    const key = JSON.stringify([
+      model,
+      header,
+      label,
+      purpose,
+      unlisted,
+      approved,
+      caller.tenant,
+      caller.roles,
+    ]);
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const facts = factsOf(made);
+    const id = factsId(facts);
+    this.#ids.set(key, id);
+    this.facts.set(id, facts);
+    return id;
+  }
 }
 
 /** Equal for equal facts. */
