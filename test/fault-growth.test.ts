@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { FAULT_ROWS, type FaultRow } from './support/fault-rows.ts';
-import { until } from './support/observe.ts';
+import { liveHeap, until } from './support/observe.ts';
 import { startProvider, type Provider } from './support/provider.ts';
 import { chat, chatBody, oneModel } from './support/road.ts';
 import { ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
@@ -67,16 +67,6 @@ async function round(
 /** What the site still holds once its idle connections have ended. */
 async function heldBy(site: Site, home: Provider): Promise<Held> {
   await until(() => home.open === 0, 'every connection to the provider ends', 15_000);
-  const seen = [...site.stderr().matchAll(/^heap /gm)].length;
-  const told = (): readonly RegExpMatchArray[] => [
-    ...site.stderr().matchAll(/^heap (\d+) resources (\d+)\n/gm),
-  ];
-  // What the first collection finalises, the second one takes.
-  for (const wanted of [1, 2, 3]) {
-    process.kill(site.pid, 'SIGUSR2');
-    await until(() => told().length >= seen + wanted, 'the site tells its heap');
-  }
-  const [, heap, resources] = told().at(-1) ?? [];
-  const descriptors = readdirSync(`/proc/${site.pid}/fd`).length;
-  return { heap: Number(heap), resources: Number(resources), descriptors };
+  const live = await liveHeap(site);
+  return { ...live, descriptors: readdirSync(`/proc/${site.pid}/fd`).length };
 }

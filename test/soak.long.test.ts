@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { verifyReceipt } from '../src/ledger/verify/index.ts';
 import { runCli } from './support/cli.ts';
 import { loopbackProvider } from './support/governance.ts';
@@ -9,10 +10,18 @@ import { eachLeaf, until } from './support/observe.ts';
 import { logKey } from './support/road.ts';
 import { ONE_ATTEMPT, startSite, type Site } from './support/site.ts';
 import { CONCURRENCY, openFiles, startSoakProvider, type Soak } from './support/soak.ts';
-import { growthOf, MAX_GROWTH_MIB, watchedSoak } from './support/soak-memory.ts';
+import {
+  growthOf,
+  liveGrowthOf,
+  MAX_GROWTH_MIB,
+  MAX_LIVE_GROWTH_MIB,
+  watchedSoak,
+  type WatchedSoak,
+} from './support/soak-memory.ts';
 
 /** @note `SOAK_REQUESTS=100000 npm run test:long -- soak` is a shorter one; below that memory has not settled. */
 const REQUESTS = Number(process.env['SOAK_REQUESTS'] ?? 1_000_000);
+const PLANTED_SITE = fileURLToPath(new URL('./support/planted-site.ts', import.meta.url));
 /** Write-ahead segments and tiles that happen to be open. */
 const FILES_MORE = 8;
 const RECEIPTS = 500;
@@ -26,16 +35,18 @@ test(`${REQUESTS} requests with faults and clients that leave: nothing leaks, no
       providers: [loopbackProvider({ id: 'near', url: provider.url, models: { m: 'c2' } })],
       models: { chat: { from: [{ endpoint: 'near/m' }] } },
     },
+    program: PLANTED_SITE,
+    env: { PLANT: 'heap' },
   });
   try {
     const fresh = openFiles(site.pid);
-    const { acknowledged, surprises, ends, memory } = await watchedSoak(site, REQUESTS, (line) =>
+    const { acknowledged, surprises, ends, ...held } = await watchedSoak(site, REQUESTS, (line) =>
       console.error(line),
     );
     t.diagnostic(JSON.stringify(ends));
     assert.deepEqual(surprises, []);
     await holdsNothing(site, fresh);
-    staysFlat(t, memory);
+    staysFlat(t, held);
     await verifySome(site, [...acknowledged.keys()]);
     await everyRoadClosed(t, site, acknowledged);
     const key = await logKey(site);
@@ -59,11 +70,13 @@ async function holdsNothing({ pid }: Site, fresh: ReturnType<typeof openFiles>):
   });
 }
 
-function staysFlat(t: TestContext, memory: readonly number[]): void {
+function staysFlat(t: TestContext, { memory, live }: Pick<WatchedSoak, 'memory' | 'live'>): void {
   const growth = growthOf(memory);
   t.diagnostic(`resident in MiB: ${memory.map((one) => one.toFixed(0)).join(' ')}`);
   t.diagnostic(`last quarter over the second: ${growth.toFixed(1)} MiB`);
+  t.diagnostic(`alive in MiB after each quarter: ${live.map((one) => one.toFixed(1)).join(' ')}`);
   assert.ok(growth < MAX_GROWTH_MIB, `${growth} MiB more`);
+  assert.ok(liveGrowthOf(live) < MAX_LIVE_GROWTH_MIB, `${liveGrowthOf(live)} MiB more alive`);
 }
 
 /** Closed and valid, spread over the whole run; the last makes the checkpoint cover everything. */

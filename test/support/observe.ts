@@ -16,6 +16,23 @@ export function residentBytes(pid: number, when: 'now' | 'peak' = 'now'): number
   return Number(found?.[1]) * KIBIBYTE;
 }
 
+/** What a site planted to tell its heap holds once nobody's leavings are collected: bytes, and what its loop waits for. */
+export async function liveHeap(
+  site: Pick<Site, 'pid' | 'stderr'>,
+): Promise<{ readonly heap: number; readonly resources: number }> {
+  const told = (): readonly RegExpMatchArray[] => [
+    ...site.stderr().matchAll(/^heap (\d+) resources (\d+)\n/gm),
+  ];
+  const seen = told().length;
+  // What the first collection finalises, the second one takes.
+  for (const wanted of [1, 2, 3]) {
+    process.kill(site.pid, 'SIGUSR2');
+    await until(() => told().length >= seen + wanted, 'the site tells its heap');
+  }
+  const [, heap, resources] = told().at(-1) ?? [];
+  return { heap: Number(heap), resources: Number(resources) };
+}
+
 /** Waits until `holds`; fails with `what` when that takes too long. The far side is a real process, so time is real. */
 export async function until(
   holds: () => boolean | Promise<boolean>,

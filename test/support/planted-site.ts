@@ -25,7 +25,7 @@ const { values } = parseArgs({
   args: process.argv.slice(3),
   options: { config: { type: 'string' }, data: { type: 'string' }, port: { type: 'string' } },
 });
-if (plant === 'heap') tellHeap();
+if (plant === 'heap' || plant === 'leak') tellHeap();
 if (plant === 'leak') leakWhenTold(process.env['LEAK_TO'] ?? '');
 const env = readEnv();
 const start = resolveConfig(env, { ...values, port: Number(values.port) });
