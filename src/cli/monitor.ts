@@ -188,7 +188,7 @@ async function readKey(given: string): Promise<string> {
 
 async function readPolicy(file: string): Promise<readonly string[]> {
   try {
-    return parsePolicy(await readFile(file));
+    return parsePolicy(await readFile(file)).vkeys;
   } catch (cause) {
     if (cause instanceof Defect) throw cause;
     throw new Defect(2, `cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`);

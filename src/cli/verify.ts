@@ -19,7 +19,7 @@ export const VERIFY_HELP = {
 Verifies receipts offline. The first line is "valid", "invalid" or "not comparable".
 
   --key VKEY       the log's public key, or a file that holds it; default SEKISHO_LOG_KEY
-  --policy FILE    a policy whose "log <vkey> [url]" lines name the logs that are believed
+  --policy FILE    a C2SP tlog-policy: the logs that are believed, and the quorum of witnesses that must have cosigned
   --request BODY   a file: also verify that this is the request body that was decided on
   --response BODY  a file: also verify that this is the response body that was answered
   --json           one JSON object a receipt
@@ -31,7 +31,7 @@ exit: 0 valid, 1 invalid, 2 unusable or not comparable; over several files 1 out
 受領証をオフラインで検証します。先頭の行は valid(有効)、invalid(無効)、not comparable(照合不能)のいずれかです。
 
   --key VKEY       ログの公開鍵、またはそれを収めたファイル。省略時は SEKISHO_LOG_KEY
-  --policy FILE    信頼するログを "log <vkey> [url]" の行で示すポリシー
+  --policy FILE    C2SP tlog-policy。信頼するログと、連署していなければならない証人の定足数を示します
   --request BODY   ファイル: 判定の対象となったリクエスト本文であることも検証します
   --response BODY  ファイル: 返された応答本文であることも検証します
   --json           受領証ごとに JSON オブジェクトを一行で出力します
@@ -112,7 +112,7 @@ async function verifyFile(file: string, options: Options, io: VerifyIo): Promise
 }
 
 async function readTrust({ key, policy }: Options, io: VerifyIo): Promise<Trust> {
-  if (policy !== undefined) return { vkeys: parsePolicy(await read(policy, io)) };
+  if (policy !== undefined) return parsePolicy(await read(policy, io));
   const given = key ?? io.env['SEKISHO_LOG_KEY'] ?? '';
   if (given === '') throw new Defect(2, 'a log key is required: --key, --policy or SEKISHO_LOG_KEY');
   return { vkeys: [await readVkey(given, io)] };

@@ -60,8 +60,8 @@ try {
     if (response) bodies.response = await read(response);
     const unusable = { exit: 2, level: null, state: null };
     if (receipt === null || Object.values(bodies).includes(null)) return unusable;
-    const vkeys = policy ? parsePolicy(await read(policy)) : key ? [await textOf(key)] : [];
-    return verifyReceipt(receipt, { vkeys }, bodies);
+    const trust = policy ? parsePolicy(await read(policy)) : { vkeys: key ? [await textOf(key)] : [] };
+    return verifyReceipt(receipt, trust, bodies);
   };
   const answers = [];
   for (const found of JSON.parse(await textOf('expect.json')).cases) {

@@ -31,8 +31,11 @@ export async function trustKey(vkey: Vkey): Promise<TrustedKey> {
   }
 }
 
-// RFC 8032 section 5.1.7: S + L would sign the same text with other bytes. Not every WebCrypto is known to refuse it.
-function hasReducedScalar(signature: Uint8Array): boolean {
+/**
+ * False for a signature whose S is not below the group order (RFC 8032 section 5.1.7): S + L would sign the same text
+ * with other bytes. Not every WebCrypto is known to refuse it.
+ */
+export function hasReducedScalar(signature: Uint8Array): boolean {
   for (let i = GROUP_ORDER.length - 1; i >= 0; i--) {
     const digit = signature[SCALAR_OFFSET + i] ?? 0;
     const bound = GROUP_ORDER[i] ?? 0;

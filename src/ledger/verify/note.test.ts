@@ -134,7 +134,7 @@ test('says that it cannot tell where the runtime has no Ed25519', async (t) => {
   await assert.rejects(verifyCheckpoint(log.note(), [key]), exits(2));
 });
 
-const policy = (text: string) => parsePolicy(new TextEncoder().encode(text));
+const policy = (text: string) => parsePolicy(new TextEncoder().encode(text)).vkeys;
 
 test('reads the log lines of a policy, with comments, blanks and addresses', () => {
   assert.deepEqual(policy(`# logs\n\n\tlog  ${SPEC_KEY} https://log.example/ \nlog ${SUMDB_KEY}`), [
@@ -145,8 +145,7 @@ test('reads the log lines of a policy, with comments, blanks and addresses', () 
 
 const POLICIES: readonly (readonly [what: string, text: string])[] = [
   ['no log', '# nothing\n'],
-  ['a witness', `log ${SPEC_KEY}\nwitness w ${SUMDB_KEY}\n`],
-  ['a quorum', `log ${SPEC_KEY}\nquorum none\n`],
+  ['the key of a log for a witness', `log ${SPEC_KEY}\nwitness w ${SUMDB_KEY}\nquorum w\n`],
   ['a log without key', 'log\n'],
   ['a malformed key', 'log x\n'],
   ['too many items', `log ${SPEC_KEY} https://log.example/ x\n`],

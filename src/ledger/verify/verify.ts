@@ -1,5 +1,6 @@
 import type { Checkpoint } from './checkpoint.ts';
 import { checkpointSigner, parseCheckpoint } from './checkpoint.ts';
+import { requireQuorum } from './cosignature.ts';
 import type { TrustedKey } from './ed25519.ts';
 import { trustKey } from './ed25519.ts';
 import type { Summary } from './facts.ts';
@@ -11,6 +12,7 @@ import type { Note } from './note.ts';
 import { parseNote } from './note.ts';
 import type { Bodies } from './opening.ts';
 import { checkBodies } from './opening.ts';
+import type { Policy } from './policy.ts';
 import { verifyInclusion } from './proof.ts';
 import type { ProvenLeaf, ShownReceipt } from './receipt.ts';
 import { readReceipt } from './receipt.ts';
@@ -19,16 +21,14 @@ import { checkRoad } from './road.ts';
 import { hashLeaf } from './tree.ts';
 import { parseVkey } from './vkey.ts';
 
-/** Whose logs are believed: any of these C2SP vkeys may have signed. */
-export interface Trust {
-  readonly vkeys: readonly string[];
-}
+/** Whose logs are believed: any of these C2SP vkeys may have signed. A `Policy` also says who must have cosigned. */
+export type Trust = Pick<Policy, 'vkeys'> & Partial<Policy>;
 
 /** `level` and `state` are null where nothing can be said: the receipt is invalid or unusable. */
 export interface Verdict {
   readonly exit: Exit;
   readonly verdict: 'valid' | 'invalid' | 'not comparable' | 'unusable';
-  readonly level: 'logged' | null;
+  readonly level: 'logged' | 'witnessed' | null;
   readonly state: RoadState | null;
   /** Every failed check, empty when valid. */
   readonly reasons: readonly string[];
@@ -51,20 +51,23 @@ export async function verifyReceipt(
     const signed = readCheckpoint(shown, findings);
     // The signature is checked on another thread meanwhile.
     const signing = Promise.allSettled(
-      signed === null ? [] : [checkpointSigner(signed.note, signed.checkpoint, keys)],
+      signed === null
+        ? []
+        : [checkpointSigner(signed.note, signed.checkpoint, keys), requireQuorum(signed, trust)],
     );
     if (signed !== null) checkInclusion(shown, signed.checkpoint, findings);
     const attempts = readAttempts(shown, findings);
     const state = checkRoad(shown.id, attempts, findings);
     checkBodies(bodies, shown.open, attempts, findings);
-    const [signer] = await signing;
-    if (signer?.status === 'rejected') findings.add(signer.reason);
+    const [signer, quorum] = await signing;
+    for (const part of [signer, quorum]) if (part?.status === 'rejected') findings.add(part.reason);
     const name = signer?.status === 'fulfilled' ? signer.value.name : shown.origin;
     checkOrigin(name, shown, attempts, findings);
-    return verdictOf(findings, { state, summary: summaryOf(shown, attempts) });
+    const level = (trust.quorum ?? null) === null ? 'logged' : 'witnessed';
+    return verdictOf(findings, { level, state, summary: summaryOf(shown, attempts) });
   } catch (thrown) {
     findings.add(thrown);
-    return verdictOf(findings, { state: null, summary: null });
+    return verdictOf(findings, { level: 'logged', state: null, summary: null });
   }
 }
 
@@ -129,12 +132,12 @@ function summaryOf({ id, origin }: ShownReceipt, attempts: readonly RoadAttempt[
 // Invalid outranks unusable, and both leave nothing to be said of level and state.
 function verdictOf(
   { invalid, unusable, incomparable }: Findings,
-  { state, summary }: { state: RoadState | null; summary: Summary | null },
+  { level, state, summary }: Pick<Verdict, 'level' | 'state' | 'summary'>,
 ): Verdict {
   const unsaid = { level: null, state: null, summary };
   if (invalid.length > 0) return { exit: 1, verdict: 'invalid', ...unsaid, reasons: invalid };
   if (unusable.length > 0) return { exit: 2, verdict: 'unusable', ...unsaid, reasons: unusable };
-  const said = { level: 'logged', state, summary } as const;
+  const said = { level, state, summary };
   if (incomparable.length > 0) return { exit: 2, verdict: 'not comparable', ...said, reasons: incomparable };
   return { exit: 0, verdict: 'valid', ...said, reasons: [] };
 }
