@@ -58,11 +58,18 @@ export function randomIds(random: Random): Ids {
 
 /** All bits as lower-case Crockford base32, 128 of them in 26 characters; the spare bits lead and are zero. */
 export function crockford(bytes: Buffer): string {
-  let value = BigInt(`0x${bytes.toString('hex')}`);
+  const characters = Math.ceil((bytes.length * 8) / BITS_A_CHARACTER);
   let text = '';
-  for (let bits = bytes.length * 8; bits > 0; bits -= BITS_A_CHARACTER) {
-    text = CROCKFORD.charAt(Number(value & 31n)) + text;
-    value >>= 5n;
+  let waiting = 0;
+  let bits = characters * BITS_A_CHARACTER - bytes.length * 8;
+  for (const byte of bytes) {
+    waiting = (waiting << 8) | byte;
+    bits += 8;
+    while (bits >= BITS_A_CHARACTER) {
+      bits -= BITS_A_CHARACTER;
+      text += CROCKFORD.charAt((waiting >> bits) & 31);
+    }
+    waiting &= (1 << bits) - 1;
   }
   return text;
 }
