@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 
 import {
@@ -69,6 +70,27 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO'])
       assert.equal(ledger.size(), size + 2);
       assert.equal((await ledger.receipt(before.rid))?.state, 'closed');
     });
+
+test('requests that are refused leave nothing in the index, or refusing would make it late for ever', async () => {
+  await using site = testSite();
+  let fails = false;
+  const io = plantedDisk((did, path) => {
+    if (fails && did === 'datasync' && path.includes('/wal/')) throw diskError('ENOSPC');
+  });
+  const ledger = await site.open({ io, world });
+  await wholeRoad(ledger);
+  fails = true;
+  await assert.rejects(wholeRoad(ledger), REFUSED);
+  assert.notEqual(ledger.trouble(), null);
+  for (let i = 0; i < 200; i++) await assert.rejects(wholeRoad(ledger), REFUSED);
+  fails = false;
+  await untilTaken(ledger);
+  await site.close();
+  const database = new DatabaseSync(join(site.top, 'data', 'sekisho.db'), { readOnly: true });
+  const { roads } = database.prepare('select count(*) as roads from ledger_roads').get() ?? {};
+  database.close();
+  assert.ok(Number(roads) < 50, `${String(roads)} roads, of which 2 were recorded`);
+});
 
 test('a request key that cannot be stored keeps its leaf from being written', async () => {
   await using site = testSite();

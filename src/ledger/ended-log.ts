@@ -83,6 +83,8 @@ async function openEndedLog(
   const days = opened.use(await DayKeys.open(disk, join(directory, 'day-keys'), { master, world }));
   const roads = opened.use(await RoadFile.open(disk, join(directory, 'roads'), { days, world }));
   const index = await recoverIndex(options, { logId: own.logId, log, roads });
+  // Nothing tells it later: no leaf will follow.
+  await index.flush(roads.next);
   const evidence = { origin: vkey.name, log, checkpoints: { atLeast: async () => checkpoint } };
   const held = opened.move();
   const ended: EndedLog = {

@@ -94,7 +94,8 @@ export class SiteLedger implements Ledger {
     const road = this.#parts.roads.openRoad(rid, owner);
     const state = newRoadState(rid);
     this.#states.set(road, state);
-    this.#parts.index.keep(state, road.slot);
+    // What is refused must not make the index late, or refusing would never end; `appendRoad` keeps what is taken.
+    if (this.trouble() === null) this.#parts.index.keep(state, road.slot);
     return road;
   }
 

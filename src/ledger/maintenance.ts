@@ -19,12 +19,13 @@ export interface MaintenanceOptions {
 }
 
 const ROUND_MS = SECOND;
-// A round begins early when this much waits for it. Appends are refused only when memory would be in danger: at full
-// speed the log outruns its index for seconds, and what waits for the index is small.
+// A round begins early when this much waits for it. Appends are refused only when memory would be in danger, or a start
+// after a crash would take long, for it reads what the index lacks: at full speed the log outruns its index for seconds.
 const EARLY_BYTES = 8 << 20;
 const REFUSED_BYTES = 8 * EARLY_BYTES;
 const EARLY_CHANGES = 4_000;
-const REFUSED_CHANGES = 128_000;
+const REFUSED_CHANGES = 32_000;
+const TAKEN_CHANGES = REFUSED_CHANGES / 2;
 
 /** What a log does beside appending, about once a second: tiles, checkpoint, index, retired segments, probes. */
 export class Maintenance implements AsyncDisposable {
@@ -84,7 +85,7 @@ export class Maintenance implements AsyncDisposable {
         this.#hasKeyTrouble = false;
       });
     if (log.pendingBytes <= EARLY_BYTES) troubles.set('tiles', null);
-    if (index.backlog <= EARLY_CHANGES) troubles.set('index', null);
+    if (index.backlog <= TAKEN_CHANGES) troubles.set('index', null);
   }
 
   // Parts whose refusal can wait in memory, up to a bound, have no sentence of trouble.

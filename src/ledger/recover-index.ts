@@ -6,6 +6,9 @@ import { RoadStore, type Watermark } from './store.ts';
 import type { TiledLog } from './tiled-log.ts';
 
 const RECOVERY_CHUNK = 1024;
+// What a process that was killed had not told the index yet is read into memory and told in the background, for the store
+// takes many times longer than reading. An index that is to be made anew is written on the way.
+const RECOVERY_BACKLOG = 64_000;
 // A slot that was stored anew after a refusal may lie this far behind the watermark.
 const SLOT_MARGIN = 4096;
 
@@ -17,7 +20,7 @@ export async function recoverIndex(
   const store = await RoadStore.open(options.database, logId);
   const known = await trustedWatermark(options, store, { leaves: log.size, slots: roads.next });
   const index = new RoadIndex(store, known.leaves);
-  await recoverSlots(index, roads, Math.max(0, known.slots - SLOT_MARGIN));
+  await recoverSlots(index, roads, known.slots);
   for (let first = known.leaves; first < log.size; first += RECOVERY_CHUNK) {
     const leaves = [];
     for (let at = first; at < Math.min(first + RECOVERY_CHUNK, log.size); at++)
@@ -26,7 +29,7 @@ export async function recoverIndex(
     const states = await index.findOrMake([...new Set(rids)]);
     for (const [i, leaf] of leaves.entries())
       index.note(first + i, leaf, leaf.kind === 'site' ? null : (states.get(leaf.rid) ?? null));
-    await index.flush(roads.next);
+    if (index.backlog > RECOVERY_BACKLOG) await index.flush(roads.next);
   }
   return index;
 }
@@ -51,18 +54,25 @@ async function trustedWatermark(
   return watermark;
 }
 
-async function recoverSlots(index: RoadIndex, roads: RoadFile, from: number): Promise<void> {
+async function recoverSlots(index: RoadIndex, roads: RoadFile, known: number): Promise<void> {
+  const from = Math.max(0, known - SLOT_MARGIN);
   let chunk: { slot: number; rid: string }[] = [];
   const keep = async (): Promise<void> => {
-    const states = await index.findOrMake(chunk.map(({ rid }) => rid));
+    // The store has nothing of a road whose slot it did not know: its leaves came after its slot.
+    const areNew = (chunk[0]?.slot ?? 0) >= known;
+    const states = await index.findOrMake(
+      chunk.map(({ rid }) => rid),
+      areNew,
+    );
     for (const { slot, rid } of chunk) {
       const road = states.get(rid);
       if (road !== undefined) index.keep(road, slot);
     }
-    await index.flush(from);
+    if (index.backlog > RECOVERY_BACKLOG) await index.flush(from);
     chunk = [];
   };
   for await (const found of roads.scan(from)) {
+    if (found.slot === known) await keep();
     chunk.push(found);
     if (chunk.length === RECOVERY_CHUNK) await keep();
   }

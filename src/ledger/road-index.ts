@@ -15,6 +15,8 @@ export class RoadIndex {
   readonly #loading = new Map<string, Promise<RoadState | null>>();
   readonly #waiting = new Map<string, Set<() => void>>();
   #dirty = new Set<RoadState>();
+  // On its way to the store, and not to be forgotten until it is there.
+  #flushing: ReadonlySet<RoadState> = new Set();
   #sites: { id: string; index: number }[] = [];
   #leaves: number;
 
@@ -26,7 +28,7 @@ export class RoadIndex {
 
   /** Changes that the store does not have yet. */
   get backlog(): number {
-    return this.#dirty.size + this.#sites.length;
+    return this.#dirty.size + this.#flushing.size + this.#sites.length;
   }
 
   /** Keeps a road whose request key is in `slot`. */
@@ -66,9 +68,9 @@ export class RoadIndex {
     return road !== null && isClosed(road);
   }
 
-  /** As `find` for many, making the roads that do not exist. */
-  async findOrMake(rids: readonly string[]): Promise<Map<string, RoadState>> {
-    const missing = rids.filter((rid) => !this.#roads.has(rid));
+  /** As `find` for many, making the roads that do not exist; with `areNew` the store is not asked for them. */
+  async findOrMake(rids: readonly string[], areNew = false): Promise<Map<string, RoadState>> {
+    const missing = areNew ? [] : rids.filter((rid) => !this.#roads.has(rid));
     for (const road of missing.length === 0 ? [] : await this.#store.roads(missing)) this.#use(road);
     const found = new Map<string, RoadState>();
     for (const rid of rids) {
@@ -104,19 +106,24 @@ export class RoadIndex {
     const watermark = { leaves: this.#leaves, slots };
     const change = { roads: [...roads].map(storedRoad), sites: [...sites], watermark };
     this.#dirty = new Set();
+    this.#flushing = roads;
     try {
       await this.#store.write(change);
       this.#sites.splice(0, change.sites.length);
     } catch (error) {
       for (const road of roads) this.#dirty.add(road);
       throw error;
+    } finally {
+      this.#flushing = new Set();
     }
     this.#forget();
   }
 
-  /** The allowed decisions that the store knows without an outcome; call after `flush`. */
+  /** The allowed decisions without an outcome. */
   async unfinished(): Promise<{ rid: string; attempt: number; index: number }[]> {
-    const roads = await this.#store.unfinished();
+    // What the store lacks is newer than what it says of the same roads.
+    const stored = await this.#store.unfinished();
+    const roads = [...stored.filter(({ rid }) => !this.#roads.has(rid)), ...this.#roads.values()];
     return roads.flatMap((road) =>
       pendingDecisions(road).map(({ attempt, index }) => ({ rid: road.rid, attempt, index })),
     );
