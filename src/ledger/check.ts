@@ -2,7 +2,8 @@ import { openCheckpoint, readVkey, type TreeHead } from './note.ts';
 import { MAX_ENTRY_BYTES } from './leaf.ts';
 import { readBundle } from './segment.ts';
 import { partialTiles, tilePath, tileWidth, type TileName } from './tile-path.ts';
-import { hashToBase64, leafHash, TILE_WIDTH, TreeEdge, type TileNodes } from './tree.ts';
+import { judgePresented, presentedSize, succession } from './presented.ts';
+import { hashToBase64, leafHash, TILE_WIDTH, TreeEdge, type TileNodes, type TreeHash } from './tree.ts';
 import { Defect, type Exit } from './verify/findings.ts';
 
 /** Where a log lies: a folder or an address. Null for what is not there; the bytes are attacker-controlled. */
@@ -25,19 +26,33 @@ const MAX_FINDINGS = 20;
 
 /**
  * Derives every tile and the root anew from the entries and compares them with the signed checkpoint. Memory is that of
- * a bundle and one tile a level, whatever the log's size.
+ * a bundle and one tile a level, whatever the log's size. `presented` is a signed note that somebody shows: it is judged
+ * by this log and by what its first leaf says of the log before it.
  */
-export async function checkLog(source: LogSource, vkey: string): Promise<LogCheck> {
+export async function checkLog(
+  source: LogSource,
+  vkey: string,
+  presented: string | null = null,
+): Promise<LogCheck> {
   try {
     const head = await readHead(source, vkey);
-    const findings = await new Derivation(source, head).run();
+    const shown = presented === null ? null : { note: presented, size: presentedSize(presented) };
+    const derivation = new Derivation(source, head, shown?.size ?? null);
+    const findings = await derivation.run();
     if (findings.length > 0) return { exit: 1, lines: ['invalid', ...findings] };
-    return { exit: 0, lines: ['valid', `size=${head.size} root=${hashToBase64(head.root)}`] };
+    const { first, last, rootAtSize } = derivation;
+    const facts = [`size=${head.size} root=${hashToBase64(head.root)}`, ...(await succession(first, last))];
+    if (shown === null) return { exit: 0, lines: ['valid', ...facts] };
+    const log = { key: readVkey(vkey), head, first, last, rootAtSize };
+    const { exit, line } = await judgePresented(shown.note, log);
+    return { exit, lines: [WORDS[exit], `presented: ${line}`, ...facts] };
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
     return { exit: error.exit, lines: [error.exit === 1 ? 'invalid' : 'unusable', error.message] };
   }
 }
+
+const WORDS = { 0: 'valid', 1: 'invalid', 2: 'unusable' } as const;
 
 async function readHead(source: LogSource, vkey: string): Promise<TreeHead> {
   const key = readVkey(vkey);
@@ -54,10 +69,16 @@ class Derivation {
   readonly #edge: TreeEdge;
   readonly #full: { name: TileName; tile: TileNodes }[] = [];
   readonly #findings: string[] = [];
+  readonly #wantedSize: number | null;
+  first: Buffer | null = null;
+  last: Buffer | null = null;
+  /** The root at the size that was asked for, or null when the log never had it. */
+  rootAtSize: TreeHash | null = null;
 
-  constructor(source: LogSource, head: TreeHead) {
+  constructor(source: LogSource, head: TreeHead, wantedSize: number | null) {
     this.#source = source;
     this.#head = head;
+    this.#wantedSize = wantedSize;
     this.#edge = new TreeEdge((level, number, tile) => {
       this.#full.push({ name: { level, number, width: TILE_WIDTH }, tile });
     });
@@ -69,7 +90,7 @@ class Derivation {
       const entries = await this.#entries(number);
       // Every later hash depends on these entries: nothing further could be told from it.
       if (entries === null) return this.#findings;
-      for (const entry of entries) this.#edge.append(leafHash(entry));
+      for (const entry of entries) this.#take(entry);
       for (const { name, tile } of this.#full.splice(0)) await this.#compare(name, tile);
     }
     for (const name of partialTiles(size)) {
@@ -81,6 +102,13 @@ class Derivation {
         `root: the entries give ${hashToBase64(this.#edge.root())}, the checkpoint says ${hashToBase64(this.#head.root)}`,
       );
     return this.#findings;
+  }
+
+  #take(entry: Buffer): void {
+    this.#edge.append(leafHash(entry));
+    this.first ??= entry;
+    this.last = entry;
+    if (this.#edge.size === this.#wantedSize) this.rootAtSize = this.#edge.root();
   }
 
   async #entries(number: number): Promise<readonly Buffer[] | null> {
