@@ -88,6 +88,22 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       import('./erase.ts').then(({ eraseCommand, ERASE_HELP }) => ({ run: eraseCommand, help: ERASE_HELP })),
     summary: { ja: '要求を消去する', en: 'erase a request' },
   },
+  backup: {
+    load: async () =>
+      import('./backup.ts').then(({ backupCommand, BACKUP_HELP }) => ({
+        run: backupCommand,
+        help: BACKUP_HELP,
+      })),
+    summary: { ja: '止めずに控えを取る', en: 'back a site up while it runs' },
+  },
+  restore: {
+    load: async () =>
+      import('./restore.ts').then(({ restoreCommand, RESTORE_HELP }) => ({
+        run: restoreCommand,
+        help: RESTORE_HELP,
+      })),
+    summary: { ja: '控えを戻す、試す', en: 'put a backup back, or try one' },
+  },
   org: {
     load: async () =>
       import('./org.ts').then(({ orgCommand, ORG_HELP }) => ({ run: orgCommand, help: ORG_HELP })),

@@ -11,6 +11,7 @@ import { LeafClock } from './leaf-clock.ts';
 import { readLeaf } from './leaf-facts.ts';
 import { SiteLedger, type LedgerParts } from './ledger.ts';
 import { lockFile } from './lock.ts';
+import { settleRestored } from './log-copy.ts';
 import { activateNextLogKey, dropNextLogKey, nextLogKey, settleLogKeys } from './next-key.ts';
 import { openCheckpoint, type TreeHead } from './note.ts';
 import type { LedgerOptions } from './options.ts';
@@ -87,6 +88,7 @@ async function openLog(
   await checkAgainst(log, anchor?.found ?? null, 'the anchor');
   if (anchor?.found === null && log.size > 0) options.log.warn('ledger.anchor_was_empty', { size: log.size });
   await checkAgainst(log, await publishedCheckpoint(disk, directory, key), 'the published checkpoint');
+  await settleRestored(directory, log, anchor?.found ?? null);
   const index = await recoverIndex(options, { logId: key.logId, log, roads });
   const checkpoints = new Checkpoints(key.signer, log, anchor);
   await checkpoints.atLeast(0);

@@ -39,7 +39,8 @@ const SELF_CONTAINED = 'src/ledger/verify/';
 /** Where each npm package may be imported; a package that is not here may not be imported at all. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: /^src\/egress\//,
-  kysely: /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/,
+  kysely:
+    /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/|backup\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/,
   hono: /^src\/server\//,
   '@hono/node-server': /^src\/server\//,
   '@cedar-policy/cedar-wasm': /^src\/policy\//,
@@ -73,7 +74,7 @@ const HATCHES = new Set([
 ]);
 
 const SQL_FILES =
-  /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/;
+  /^src\/(?:storage\/|\w+\/(?:decisions\/|erasure\/|backup\/)?(?:store|migrations)\.ts$|\w+\/migrations\/)/;
 /** Holds a database file open as a lock that dies with its process, however it dies; no data is in it. */
 const LOCK_FILE = 'src/ledger/lock.ts';
 const SQL_CALLS = new Set([
