@@ -7,9 +7,11 @@ import { runSuite, testFiles } from './suite.ts';
 const root = path.join(import.meta.dirname, '..');
 const print = (line: string): void => console.log(line);
 const { values, positionals } = parseArgs({
-  options: { long: { type: 'boolean', default: false } },
+  // A fuzz that found something prints the seed with which it finds it again.
+  options: { long: { type: 'boolean', default: false }, seed: { type: 'string' } },
   allowPositionals: true,
 });
+if (values.seed !== undefined) process.env['FUZZ_SEED'] = values.seed;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
