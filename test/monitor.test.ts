@@ -138,6 +138,34 @@ test('an operator who puts back an old copy, its anchor too, is seen to roll bac
   assert.equal(kept.length, 1);
 });
 
+test('a key that was replaced is followed to the next log by the last leaf of the old one', async () => {
+  await using site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
+  const auditor = await keyWith(site, ['auditor']);
+  const args = [site.url, '--key', await logKey(site), '--state', newState(), '--silence', '600'];
+  const env = { SEKISHO_URL: site.url, SEKISHO_KEY: auditor.key };
+  await ask(site);
+  await signed(site);
+  assert.equal((await look(args, env)).code, 0);
+  await site.stop({ keep: true });
+  const place = ['--config', path.join(site.root, 'sekisho.yaml'), '--data', site.data];
+  const rotated = await runCli(['ledger', 'rotate', ...place], { cwd: site.root, env: { HOME: site.home } });
+  assert.equal(rotated.code, 0, rotated.out + rotated.err);
+  await using again = await startSite({ root: site.root, port: site.port });
+  await ask(again);
+  await signed(again);
+  const unread = await look([...args, '--state', newState()]);
+  assert.deepEqual([unread.code, /^alarm unknown-log/m.test(unread.out)], [1, true], unread.out + unread.err);
+  for (let i = 0; i < 2; i++) {
+    const followed = await look(args, env);
+    assert.equal(followed.code, 0, followed.out + followed.err);
+    assert.equal(
+      followed.out.match(/^ok localhost\/\S+ size=\d+ .*outcomes: checked/gm)?.length,
+      2,
+      followed.out,
+    );
+  }
+});
+
 test('a site that is gone is silent after the time told, and cannot be judged before', async () => {
   await using site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
   const args = [site.url, '--key', await logKey(site), '--state', newState()];

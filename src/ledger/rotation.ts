@@ -58,6 +58,8 @@ export function readBeginning(entry: Buffer): LogBeginning | null {
 type Members = Readonly<Record<string, unknown>>;
 
 function rotationOf(entry: Buffer, event: 'ended' | 'began'): Members | null {
+  // A log has one or two of these among millions of others.
+  if (!entry.includes('"rotation"')) return null;
   try {
     const leaf: unknown = JSON.parse(entry.toString('utf8'));
     return isMembers(leaf) && leaf['kind'] === 'rotation' && leaf['event'] === event ? leaf : null;

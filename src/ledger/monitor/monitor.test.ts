@@ -25,10 +25,14 @@ class Watch implements Disposable {
   }
 
   async look(now = START, more: Partial<Watched> = {}): Promise<LogReport> {
+    const [report] = await this.lookAll(now, more);
+    return report ?? assert.fail('no report');
+  }
+
+  async lookAll(now: number, more: Partial<Watched>): Promise<readonly LogReport[]> {
     using file = new StateFile(this.state);
     const monitor = await Monitor.open({ ...this.#watched, ...more }, file, now);
-    const [report] = await monitor.round(now);
-    return report ?? assert.fail('no report');
+    return monitor.round(now);
   }
 
   async kinds(now = START, more: Partial<Watched> = {}): Promise<readonly AlarmKind[]> {
@@ -268,6 +272,59 @@ test('entries that are missing, cut off, unreadable or not those of the root are
   using watch = new Watch(log, { bounds });
   log.show([...good, Buffer.from([0xff]), Buffer.from('{"kind":"later"}'), Buffer.from('[]')]);
   assert.deepEqual(await watch.kinds(), [], 'kinds that nobody knows yet');
+});
+
+test('the log that an ended log names is followed, and no other that is listed', async () => {
+  const log = lyingLog('localhost/liar/00000001');
+  const next = lyingLog('localhost/liar/00000002');
+  const other = lyingLog('localhost/liar/00000003');
+  const ended = { v: 1, kind: 'rotation', event: 'ended', reason: 'scheduled', log: log.origin, t: START };
+  const end = Buffer.from(JSON.stringify({ ...ended, id: 'o_1', successor: next.vkey }));
+  const logs: Readonly<Record<string, LyingLog>> = { log, next, other };
+  let listed = ['log', 'next'];
+  let hasEnded = true;
+  const remote = {
+    async read(path: string, limit: number): Promise<Buffer | null> {
+      const [, , name = '', ...rest] = path.split('/');
+      if (path !== '/ledger') return (await logs[name]?.read(rest.join('/'), limit)) ?? null;
+      const rows = listed.map((id) => ({
+        vkey: logs[id]?.vkey,
+        url: `/ledger/${id}`,
+        ended: id === 'log' && hasEnded,
+      }));
+      return Buffer.from(JSON.stringify({ logs: rows }));
+    },
+  };
+  const bounds = { silenceMs: 60_000, outcomeMs: 60_000 };
+  using watch = new Watch(log, { remote, isOneLog: false, bounds });
+  const all = async (now: number, more = {}): Promise<readonly string[]> =>
+    (await watch.lookAll(now, more)).flatMap(({ origin, alarms }) =>
+      alarms.map(({ kind }) => `${kind} ${origin}`),
+    );
+  log.show([...entries(300), end, leaf('decision', 9, { effect: 'deny' })]);
+  assert.deepEqual(await all(START), ['unknown-log /ledger/next'], 'a log that goes on has no successor');
+  using fresh = new Watch(log, { remote, isOneLog: false, bounds });
+  log.show([...entries(300), end]);
+  const unread = { bounds: { ...bounds, outcomeMs: null } };
+  const kinds = async (now: number, more = {}): Promise<readonly string[]> =>
+    (await fresh.lookAll(now, more)).flatMap(({ origin, alarms }) =>
+      alarms.map(({ kind }) => `${kind} ${origin}`),
+    );
+  assert.deepEqual(await kinds(START, unread), ['unknown-log /ledger/next'], 'nobody read the last leaf');
+  assert.deepEqual(await kinds(START), []);
+  next.show(entries(5));
+  assert.deepEqual(await kinds(START + 50_000), []);
+  // The ended log is silent for good; the one after it is not.
+  assert.deepEqual(await kinds(START + 61_000), []);
+  assert.deepEqual(await kinds(START + 120_000), ['silence localhost/liar/00000002']);
+  hasEnded = false;
+  assert.deepEqual(await kinds(START + 70_000), ['silence localhost/liar/00000001'], 'or does it go on?');
+  hasEnded = true;
+  listed = ['log', 'next', 'other'];
+  assert.deepEqual(await kinds(START + 70_000), ['unknown-log /ledger/other']);
+  listed = ['log', 'next'];
+  next.show(entries(6, 'false'));
+  assert.deepEqual(await kinds(START + 70_000), ['fork localhost/liar/00000002']);
 });
 
 test('a state that was damaged, changed or is that of another log is refused, each with its way out', async () => {

@@ -2,6 +2,7 @@ import { Fault } from '../../core/fault.ts';
 import { LONGEST_FILE } from '../check.ts';
 import { readLeaf, type LeafFacts } from '../leaf-facts.ts';
 import type { TreeHead } from '../note.ts';
+import { readEnd } from '../rotation.ts';
 import { readBundle } from '../segment.ts';
 import { tilePath, tileWidth, type TileName } from '../tile-path.ts';
 import { leafHash, TILE_WIDTH } from '../tree.ts';
@@ -32,19 +33,22 @@ const ROAD_KINDS = new Set<unknown>(['decision', 'outcome']);
 export async function readOn(before: Reading, { log, head, now }: ReadUntil): Promise<Reading> {
   const tree = new CompactTree(before.size, before.nodes);
   const open = new Map(before.open.map((one) => [roadOf(one), one]));
+  let { successor } = before;
   for (let bundles = 0; tree.size < head.size && bundles < BUNDLES_A_CALL; bundles++) {
     const number = Math.floor(tree.size / TILE_WIDTH);
     const entries = await bundle(log, number, head.size);
     for (const entry of entries.slice(tree.size % TILE_WIDTH)) {
       note(open, { entry, index: tree.size, now });
       tree.append(leafHash(entry));
+      // Where a leaf follows, the log has not ended.
+      successor = readEnd(entry)?.successor ?? null;
     }
     if (open.size > MAX_OPEN)
       throw new Defect(1, `more than ${MAX_OPEN} allowed decisions without an outcome`);
   }
   if (tree.size === head.size && tree.root() !== head.root)
     throw new Defect(1, `its entries do not give the root that it signed for ${head.size} entries`);
-  return { size: tree.size, nodes: tree.nodes, open: [...open.values()] };
+  return { size: tree.size, nodes: tree.nodes, open: [...open.values()], successor };
 }
 
 /** The decisions that have waited longer than `withinMs` for their outcome. */

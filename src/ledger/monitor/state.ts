@@ -21,11 +21,20 @@ export interface Reading {
   readonly size: number;
   readonly nodes: readonly TreeHash[];
   readonly open: readonly OpenDecision[];
+  /** The vkey of the log that follows, where the last leaf says that this one has ended and names it. */
+  readonly successor: string | null;
+}
+
+/** A log that was never asked, at `now` in ms since 1970. */
+export function newLogState(vkey: string, after: string | null, now: number): LogState {
+  return { vkey, after, checkpoint: null, since: now, fork: null, reading: NOTHING_READ };
 }
 
 /** What is remembered of one log. */
 export interface LogState {
   readonly vkey: string;
+  /** The vkey of the log that named this one its successor; null for one whose key was given. */
+  readonly after: string | null;
   /** The signed note of the largest tree that was seen and found consistent; null before the first. */
   readonly checkpoint: string | null;
   /** When that note was new, or before the first when the log was first asked, in ms since 1970. */
@@ -35,7 +44,7 @@ export interface LogState {
   readonly reading: Reading;
 }
 
-export const NOTHING_READ: Reading = { size: 0, nodes: [], open: [] };
+export const NOTHING_READ: Reading = { size: 0, nodes: [], open: [], successor: null };
 /** Logs that are followed at once; a site has one, and another for each time that its key was changed. */
 export const MAX_LOGS = 64;
 
@@ -52,6 +61,7 @@ const schema = z.strictObject({
     .array(
       z.strictObject({
         vkey: z.string(),
+        after: z.string().nullable(),
         checkpoint: z.string().nullable(),
         since: count,
         fork: z.string().nullable(),
@@ -60,6 +70,7 @@ const schema = z.strictObject({
             size: count,
             nodes: z.array(node),
             open: z.array(z.strictObject({ index: count, rid: z.string(), attempt: count, since: count })),
+            successor: z.string().nullable(),
           })
           .refine(({ size, nodes }) => nodes.length === subtreeCount(size)),
       }),
