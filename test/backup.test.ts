@@ -135,3 +135,22 @@ test('a damaged backup, a full place, and a restore without an anchor are refuse
   await sekisho(root, 'restore', backup);
   await assert.rejects(startSite(options), /no anchor says that nothing was signed since/);
 });
+
+test('a clone with its anchor refuses to start, an honest move is adopted and recorded', async (t) => {
+  await using provider = await startProvider();
+  const [root, other] = [temporary(t), temporary(t)];
+  const site = await startSite({ root, ...chatOver(provider) });
+  await askInTurn(site, 1);
+  await site.stop({ keep: true });
+  cpSync(root, other, { recursive: true });
+  await assert.rejects(
+    startSite({ root: other, ...chatOver(provider) }),
+    /is a copy: two copies that sign would fork the log/,
+  );
+  assert.match(await sekisho(other, 'ledger', 'adopt-machine'), /adopted here, leaf \d+/);
+  await using moved = await startSite({ root: other, ...chatOver(provider) });
+  const leaves = await (await LogMemory.of(moved)).leaves(moved);
+  assert.ok(
+    leaves.some((leaf) => leaf.kind === 'control' && 'event' in leaf && leaf.event === 'machine-adopted'),
+  );
+});

@@ -13,6 +13,10 @@ export async function runLedger(args: readonly string[], io: Io): Promise<number
     const { rotateCommand } = await import('./ledger-rotate.ts');
     return rotateCommand(rest, io);
   }
+  if (verb === 'adopt-machine' && !rest.includes('--help')) {
+    const { adoptMachineCommand } = await import('./ledger-adopt.ts');
+    return adoptMachineCommand(rest, io);
+  }
   return ledgerCommand(args, {
     out: (text) => io.out(text),
     err: (text) => io.err(text),

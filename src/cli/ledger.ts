@@ -7,17 +7,22 @@ import { USAGE, type Io, type Text } from './io.ts';
 export const LEDGER_HELP = {
   ja: `使い方: sekisho ledger check (フォルダ|URL) --key 検証鍵 [--checkpoint ファイル] [--json]
        sekisho ledger rotate [--reason scheduled|compromise] [--keep-key] [--config ファイル] [--data 場所] [--json]
+       sekisho ledger adopt-machine [--config ファイル] [--data 場所] [--json]
 check: 台帳全体をタイルと記録から導き直し、署名と照らす。正しければ 0、誤りがあれば 1、調べられなければ 2 で終わる。
   --checkpoint は示された署名を、この台帳とその前の台帳の終わりに照らす。
 rotate: 止めたサイトの台帳を終え、新しい鍵で次の台帳を始める。古い秘密鍵は --keep-key がなければ上書きする。
+adopt-machine: 止めたサイトがアンカーとともにこの機械に移り、他では動いていないことを告げ、台帳に記録する。
 `,
   en: `usage: sekisho ledger check (DIR|URL) --key VKEY [--checkpoint FILE] [--json]
        sekisho ledger rotate [--reason scheduled|compromise] [--keep-key] [--config F] [--data DIR] [--json]
+       sekisho ledger adopt-machine [--config F] [--data DIR] [--json]
 check: derives the whole log anew from its entries and compares it with the signed checkpoint. Exits 0 when it is whole,
 1 when it is not, 2 when it cannot be checked. --checkpoint judges a signed note that somebody shows, by this log and by
 the end of the one before it.
 rotate: ends the log of a stopped site and begins the next one under a new key. The old secret key is overwritten unless
 --keep-key is given.
+adopt-machine: says that the stopped site was moved to this machine with its anchor and goes on nowhere else; the log
+records it.
 `,
 };
 

@@ -22,7 +22,7 @@ export interface Anchor extends AsyncDisposable {
 
 /*
  * Two slots of 4,096 bytes, written in turn so that one is always whole: magic "SKA1", CRC-32 of what follows the CRC,
- * sequence u64, length u16, note. Numbers little-endian.
+ * sequence u64, length u16, note, then the place: machine, a line break, file, a line break. Numbers little-endian.
  */
 const MAGIC = 'SKA1';
 const SLOT_BYTES = 4096;
@@ -31,9 +31,17 @@ const NOTE_AT = 18;
 interface Slot {
   readonly sequence: number;
   readonly note: string;
+  readonly place: AnchorPlace;
 }
 
-const NOTHING: Slot = { sequence: 0, note: '' };
+/** Where a note was put: a copy of the anchor has another file, a copy of the machine another machine. */
+interface AnchorPlace {
+  readonly machine: string;
+  readonly file: string;
+}
+
+const NOWHERE: AnchorPlace = { machine: '', file: '' };
+const NOTHING: Slot = { sequence: 0, note: '', place: NOWHERE };
 
 /**
  * Opens the anchor of the log with this key and holds it alone.
@@ -43,6 +51,9 @@ export async function openAnchor(options: {
   readonly disk: Disk;
   readonly directory: string;
   readonly key: Vkey;
+  readonly machine?: string | null;
+  /** Takes an anchor that was written elsewhere. */
+  readonly adopt?: boolean;
 }): Promise<Anchor> {
   const { disk, directory, key } = options;
   await disk.makeDirectory(directory);
@@ -55,7 +66,9 @@ export async function openAnchor(options: {
     const last = newest(slots) ?? NOTHING;
     const found = last === NOTHING ? null : await openCheckpoint(last.note, key);
     if (found instanceof Defect || (found === null && !(await isBlank(file)))) throw damaged(path);
-    return new FileAnchor({ disk, path, lock, file }, last, found);
+    const place = { machine: options.machine ?? '', file: await file.identity() };
+    if (options.adopt !== true && isElsewhere(last.place, place)) throw cloned(path);
+    return new FileAnchor({ disk, path, lock, file, place }, last, found);
   } catch (error) {
     lock[Symbol.dispose]();
     throw error;
@@ -89,13 +102,14 @@ class FileAnchor implements Anchor {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #lock: Disposable;
+  readonly #place: AnchorPlace;
   #file: DiskFile;
   #last: Slot;
   // A write that failed may have reached the disk all the same.
   #unsure: Slot | null = null;
 
   constructor(
-    place: { disk: Disk; path: string; lock: Disposable; file: DiskFile },
+    place: { disk: Disk; path: string; lock: Disposable; file: DiskFile; place: AnchorPlace },
     last: Slot,
     found: TreeHead | null,
   ) {
@@ -103,12 +117,13 @@ class FileAnchor implements Anchor {
     this.#path = place.path;
     this.#lock = place.lock;
     this.#file = place.file;
+    this.#place = place.place;
     this.#last = last;
     this.found = found;
   }
 
   async swap(note: string): Promise<void> {
-    const next: Slot = { sequence: this.#last.sequence + 1, note };
+    const next: Slot = { sequence: this.#last.sequence + 1, note, place: this.#place };
     try {
       if (this.#unsure !== null) await this.#reopen();
       const current = newest(await readSlots(this.#file)) ?? NOTHING;
@@ -161,16 +176,29 @@ function newest(slots: readonly (Slot | null)[]): Slot | null {
 }
 
 function isSame(a: Slot, b: Slot | null): boolean {
-  return b !== null && a.sequence === b.sequence && a.note === b.note;
+  return (
+    b !== null &&
+    a.sequence === b.sequence &&
+    a.note === b.note &&
+    a.place.machine === b.place.machine &&
+    a.place.file === b.place.file
+  );
 }
 
-function encode({ sequence, note }: Slot): Buffer {
+// What was not known when it was written tells nothing.
+function isElsewhere(then: AnchorPlace, now: AnchorPlace): boolean {
+  const differs = (a: string, b: string): boolean => a !== '' && b !== '' && a !== b;
+  return differs(then.machine, now.machine) || differs(then.file, now.file);
+}
+
+function encode({ sequence, note, place }: Slot): Buffer {
   const bytes = Buffer.alloc(SLOT_BYTES);
   const text = Buffer.from(note);
   bytes.write(MAGIC, 0, 'latin1');
   bytes.writeBigUInt64LE(BigInt(sequence), 8);
   bytes.writeUInt16LE(text.length, 16);
   bytes.set(text, NOTE_AT);
+  bytes.write(`${place.machine}\n${place.file}\n`, NOTE_AT + text.length, 'latin1');
   bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
   return bytes;
 }
@@ -178,8 +206,11 @@ function encode({ sequence, note }: Slot): Buffer {
 function decode(bytes: Buffer): Slot | null {
   if (bytes.length < SLOT_BYTES || bytes.toString('latin1', 0, 4) !== MAGIC) return null;
   if (bytes.readUInt32LE(4) !== crc32(bytes.subarray(8))) return null;
-  const note = bytes.subarray(NOTE_AT, NOTE_AT + bytes.readUInt16LE(16)).toString('utf8');
-  return { sequence: Number(bytes.readBigUInt64LE(8)), note };
+  const end = NOTE_AT + bytes.readUInt16LE(16);
+  const note = bytes.subarray(NOTE_AT, end).toString('utf8');
+  const [machine = '', file = '', rest] = bytes.toString('latin1', end).split('\n');
+  const place = rest === undefined ? NOWHERE : { machine, file };
+  return { sequence: Number(bytes.readBigUInt64LE(8)), note, place };
 }
 
 function damaged(path: string): Fault {
@@ -187,6 +218,14 @@ function damaged(path: string): Fault {
     'internal',
     'ledger.anchor_damaged',
     `${path} holds no readable checkpoint. Restore it, or remove it if you know that this log was not rolled back`,
+  );
+}
+
+function cloned(path: string): Fault {
+  return new Fault(
+    'conflict',
+    'ledger.cloned',
+    `${path} was written on another machine, or is a copy: two copies that sign would fork the log. If the site was moved here and goes on nowhere else, run "sekisho ledger adopt-machine"; otherwise remove this copy`,
   );
 }
 

@@ -10,6 +10,8 @@ export interface DiskFile {
   read(length: number, position: number): Promise<Buffer>;
   datasync(): Promise<void>;
   size(): Promise<number>;
+  /** Tells the file from every copy of it on the same machine: inode and birth time in ns. */
+  identity(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -113,8 +115,18 @@ function realFile(fd: number): DiskFile {
     },
     datasync: () => syncFile(fd),
     size: async () => (await statFile(fd)).size,
+    identity: () => identityOf(fd),
     close: () => closeFile(fd),
   };
+}
+
+function identityOf(fd: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    fstat(fd, { bigint: true }, (error, stats) => {
+      if (error === null) resolve(`${stats.ino}-${stats.birthtimeNs}`);
+      else reject(error);
+    });
+  });
 }
 
 function writeSome(fd: number, bytes: Uint8Array, position: number): Promise<number> {

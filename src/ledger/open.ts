@@ -31,7 +31,7 @@ const REPLAY_PENDING_BYTES = 8 << 20;
 /**
  * Opens the site's log, or begins it, and brings it to the state it had when its last process ended.
  * A rotation that its last process had begun is finished first.
- * @throws Fault `ledger.in_use`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`, `ledger.anchor_damaged`,
+ * @throws Fault `ledger.in_use`, `ledger.cloned`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`, `ledger.anchor_damaged`,
  * `ledger.ended`.
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
@@ -131,7 +131,8 @@ async function openAnchorIn(options: LedgerOptions, disk: Disk, key: LogKey): Pr
   const { anchorDir: directory, anchorOptional, log } = options;
   if (directory === null) return null;
   try {
-    return await openAnchor({ disk, directory, key: key.signer.vkey });
+    const { machine = null, adoptMachine: adopt = false } = options;
+    return await openAnchor({ disk, directory, key: key.signer.vkey, machine, adopt });
   } catch (cause) {
     // What the anchor says is never passed over; only a place that cannot hold one may be.
     if (cause instanceof Fault && cause.code !== 'ledger.unavailable') throw cause;

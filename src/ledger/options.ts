@@ -12,6 +12,10 @@ export interface LedgerOptions {
   readonly anchorDir: string | null;
   /** True for an anchor that nobody asked for: where it cannot be used the log opens without one. */
   readonly anchorOptional?: boolean;
+  /** What tells this machine from others, or null where nothing does. */
+  readonly machine?: string | null;
+  /** Goes on with an anchor that was copied or moved here with DATA; its owner says that no other copy goes on. */
+  readonly adoptMachine?: boolean;
   readonly site: string;
   readonly database: Database;
   readonly world: World;

@@ -23,6 +23,7 @@ import { startingBundle } from './governance.ts';
 import { DecisionBook } from './decisions/book.ts';
 import { Eraser, type EraseStep } from './erasure/erasure.ts';
 import { LocalModels } from './local-models.ts';
+import { machineDigest } from './machine.ts';
 import { modelSource } from './model-source.ts';
 import { Governor, type ApplyStep } from './governor.ts';
 import { openLeafOutbox, settleBundle, type LeafOutbox } from './recording.ts';
@@ -177,6 +178,7 @@ export function ledgerOptions(
     keysDir: path.join(dataDir, 'keys'),
     anchorDir: anchorOutside(config, options),
     anchorOptional: config.ledger.anchor === null,
+    machine: machineDigest(),
     world,
     log,
     ...(disk === undefined ? {} : { io: disk }),

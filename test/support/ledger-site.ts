@@ -28,6 +28,8 @@ export interface TestOptions {
   readonly log?: Log;
   readonly anchorDir?: string | null;
   readonly anchorOptional?: boolean;
+  readonly machine?: string | null;
+  readonly adoptMachine?: boolean;
   readonly segmentBytes?: number;
 }
 
