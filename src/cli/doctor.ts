@@ -3,6 +3,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { toFault } from '../core/fault.ts';
 import { connectSite } from '../server/site-api.ts';
+import { resolveConfig } from '../server/start.ts';
 import { FAILED, OK, say, type Io, type Text } from './io.ts';
 
 export const DOCTOR_HELP = {
@@ -62,8 +63,18 @@ async function adminKey(io: Io): Promise<readonly Finding[]> {
   ];
 }
 
+// An unusable configuration has its own finding, by the site that does not answer.
+function keysFolder(io: Io): string {
+  const standard = path.join(io.env.data ?? 'data', 'keys');
+  try {
+    return resolveConfig(io.env, {}).config.ledger.keys ?? standard;
+  } catch {
+    return standard;
+  }
+}
+
 async function logKeys(io: Io): Promise<readonly Finding[]> {
-  const folder = path.join(io.env.data ?? 'data', 'keys');
+  const folder = keysFolder(io);
   const names = await readdir(folder).catch(() => []);
   const found = (name: string, text: Text): Finding => ({ name, state: 'warning', detail: say(io, text) });
   return names.flatMap((name) => {

@@ -53,6 +53,9 @@ const ledger = z.strictObject({
   anchor: path
     .optional()
     .describe('Directory outside the data directory that keeps the last signed checkpoint'),
+  keys: path
+    .optional()
+    .describe('Directory of the log’s secret keys, such as a mounted secret store; DATA/keys unless named'),
 });
 
 const egress = z.strictObject({

@@ -33,6 +33,7 @@ test('an empty file and no file give the defaults', () => {
     assert.equal(config.server.port, 8420);
     assert.equal(config.storage.url.reveal(), 'sqlite');
     assert.equal(config.ledger.anchor, null);
+    assert.equal(config.ledger.keys, null);
   }
   assert.equal(parse('{}').governance, '/etc/sekisho/governance');
   assert.equal(defaultConfig(NO_ENV).governance, null);

@@ -24,7 +24,8 @@ export interface Config {
   /** `sqlite` or a PostgreSQL url, which may hold a password. */
   readonly storage: { readonly url: Secret };
   /** Absolute; null is the user's state directory. */
-  readonly ledger: { readonly anchor: string | null };
+  /** `keys` is the folder of the log's secret keys, null for the one in DATA. */
+  readonly ledger: { readonly anchor: string | null; readonly keys: string | null };
   /** `timeoutMs` until the first byte of an answer, and between two pieces of it. */
   readonly egress: {
     readonly resolvers: readonly string[];
@@ -87,7 +88,7 @@ export function redactedConfig(config: Config): Readonly<Record<string, unknown>
     path: config.path,
     server: { ...text.server, host: config.server.host, port: config.server.port },
     storage: { url: url === 'sqlite' ? url : `${url.split(':')[0] ?? ''}://[secret]` },
-    ledger: { anchor: config.ledger.anchor },
+    ledger: { anchor: config.ledger.anchor, keys: config.ledger.keys },
     egress: { ...text.egress, ca: text.egress.ca ?? null },
     routing: text.routing,
     secrets: text.secrets,
@@ -104,7 +105,10 @@ function resolve(text: ConfigText, source: ConfigSource, fromFile: boolean): Con
     path: fromFile ? source.path : null,
     server: { ...server, tls: readTls(server.tls, at) },
     storage: { url: env.databaseUrl ?? new Secret(text.storage.url) },
-    ledger: { anchor: text.ledger.anchor === undefined ? null : at(text.ledger.anchor) },
+    ledger: {
+      anchor: text.ledger.anchor === undefined ? null : at(text.ledger.anchor),
+      keys: text.ledger.keys === undefined ? null : at(text.ledger.keys),
+    },
     egress: {
       timeoutMs: text.egress.timeout * SECOND,
       resolvers: text.egress.resolvers,

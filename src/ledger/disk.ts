@@ -1,5 +1,5 @@
 import { close, constants, fdatasync, fstat, open, read, write } from 'node:fs';
-import { open as openHandle, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { open as openHandle, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 import { makePrivateFolder } from '../core/durable.ts';
@@ -26,6 +26,8 @@ export interface Disk {
   open(path: string, how: OpenHow): Promise<DiskFile>;
   /** Null when the file does not exist. */
   readFile(path: string): Promise<Buffer | null>;
+  /** Whether a file that exists is this user's or root's, and nobody else may read or write it. */
+  isPrivate(path: string): Promise<boolean>;
   /** A reader sees the old or the new bytes, never a part; says nothing about power loss. */
   replace(path: string, bytes: Uint8Array, mode?: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -42,6 +44,7 @@ export interface Disk {
 
 const PRIVATE = 0o600;
 const PUBLIC = 0o644;
+const OTHERS = 0o077;
 
 // On Linux the write itself is then what fdatasync would be, for half of the calls. Elsewhere the flag may leave the bytes
 // in the drive's own cache, which fdatasync does not.
@@ -62,6 +65,10 @@ export const realDisk: Disk = {
     return SYNCED_FLAG === 0 ? syncingFile(file) : file;
   },
   readFile: (path) => nullIfMissing(readFile(path)),
+  async isPrivate(path) {
+    const { mode, uid } = await stat(path);
+    return (mode & OTHERS) === 0 && (uid === 0 || uid === process.geteuid?.());
+  },
   async replace(path, bytes, mode = PUBLIC) {
     const temporary = `${path}.tmp`;
     await writeFile(temporary, bytes, { mode });

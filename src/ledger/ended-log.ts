@@ -25,7 +25,8 @@ export interface EndedLog extends ServedLog, AsyncDisposable {
 
 /** In the folder of an ended log: its vkey, a line break, and its last signed note. */
 const ENDED_FILE = 'ended';
-const LOG_FOLDER = /^[0-9a-f]{8}$/;
+/** The name of a log's folder. */
+export const LOG_FOLDER = /^[0-9a-f]{8}$/;
 const RESTORE = 'Restore the folder of this log from a copy';
 
 /** Notes, durably, that the log in `directory` has ended under this checkpoint, whose tiles are durable. */

@@ -29,7 +29,7 @@ const MAX_SITE_LENGTH = 200;
 /**
  * The log's signing key, made on the first start. A log keeps the name it was born with: a renamed site gets a new
  * origin with its next key.
- * @throws Fault `ledger.bad_key`, `ledger.bad_site`.
+ * @throws Fault `ledger.bad_key`, `ledger.open_key`, `ledger.bad_site`.
  */
 export async function loadLogKey(folder: KeyFolder, site: string): Promise<LogKey> {
   return (await readLogKey(folder, LOG_KEY_FILE)) ?? makeLogKey(folder, LOG_KEY_FILE, site);
@@ -37,8 +37,8 @@ export async function loadLogKey(folder: KeyFolder, site: string): Promise<LogKe
 
 /** The signing key in a file of the folder, or null where there is none. @throws Fault `ledger.bad_key`. */
 export async function readLogKey(folder: KeyFolder, name: string): Promise<LogKey | null> {
-  const stored = await folder.disk.readFile(join(folder.keysDir, name));
-  return stored === null ? null : logKey(parseSigner(stored.toString('utf8')));
+  const stored = await readSecret(folder, name);
+  return stored === null ? null : logKey(parseSigner(stored));
 }
 
 /** Draws a signing key for a log of the site and writes it durably. @throws Fault `ledger.bad_site`. */
@@ -58,15 +58,25 @@ export async function makeLogKey(folder: KeyFolder, name: string, site: string):
  */
 export async function loadMasterKey(folder: KeyFolder): Promise<Buffer> {
   const path = join(folder.keysDir, MASTER_KEY_FILE);
-  const stored = await folder.disk.readFile(path);
+  const stored = await readSecret(folder, MASTER_KEY_FILE);
   if (stored === null) {
     const key = folder.world.random.bytes(KEY_BYTES);
     await writeKey(folder, path, `${key.toString('base64')}\n`);
     return key;
   }
-  const key = Buffer.from(stored.toString('utf8').trim(), 'base64');
+  const key = Buffer.from(stored.trim(), 'base64');
   if (key.length === KEY_BYTES) return key;
   throw new Fault('invalid', 'ledger.bad_key', `${path}: expected 32 bytes in base64`);
+}
+
+// A secret that others could read may have been read: a person must look before it is used on.
+async function readSecret({ disk, keysDir }: KeyFolder, name: string): Promise<string | null> {
+  const path = join(keysDir, name);
+  const stored = await disk.readFile(path);
+  if (stored === null) return null;
+  if (await disk.isPrivate(path)) return stored.toString('utf8');
+  const message = `${path} may be read by others or is another user's: own it and chmod 600. If somebody may have read it, see docs/key-compromise.md`;
+  throw new Fault('invalid', 'ledger.open_key', message);
 }
 
 function logKey(signer: NoteSigner): LogKey {

@@ -254,6 +254,7 @@ test('the road index is rebuilt when the database is gone or speaks of leaves th
   await site.close();
   // A new log under a new key, whose database speaks of the old one.
   rmSync(key);
+  rmSync(site.dir, { recursive: true });
   ledger = await site.open();
   assert.equal(ledger.size(), 0);
   assert.equal(await ledger.receipt(made[0] ?? ''), null);

@@ -5,8 +5,8 @@ import { openAnchor, type Anchor } from './anchor.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { DayKeys } from './day-keys.ts';
 import { diskErrorName, realDisk, type Disk } from './disk.ts';
-import { markEnded, openEndedLogs } from './ended-log.ts';
-import { loadLogKey, loadMasterKey, type KeyFolder, type LogKey } from './key.ts';
+import { LOG_FOLDER, markEnded, openEndedLogs } from './ended-log.ts';
+import { LOG_KEY_FILE, loadLogKey, loadMasterKey, type KeyFolder, type LogKey } from './key.ts';
 import { LeafClock } from './leaf-clock.ts';
 import { readLeaf } from './leaf-facts.ts';
 import { SiteLedger, type LedgerParts } from './ledger.ts';
@@ -31,8 +31,8 @@ const REPLAY_PENDING_BYTES = 8 << 20;
 /**
  * Opens the site's log, or begins it, and brings it to the state it had when its last process ended.
  * A rotation that its last process had begun is finished first.
- * @throws Fault `ledger.in_use`, `ledger.cloned`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`, `ledger.anchor_damaged`,
- * `ledger.ended`.
+ * @throws Fault `ledger.in_use`, `ledger.cloned`, `ledger.rolled_back`, `ledger.forked`, `ledger.corrupt`,
+ * `ledger.anchor_damaged`, `ledger.ended`, `ledger.key_missing`, `ledger.open_key`.
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   await using resources = new AsyncDisposableStack();
@@ -41,6 +41,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   resources.use(lockFile(join(options.dir, 'lock.db')));
   const folder = { keysDir: options.keysDir, disk, world: options.world };
   await settleLogKeys(folder);
+  await refuseMissingKey(options, folder);
   for (;;) {
     const key = await loadLogKey(folder, options.site);
     const master = await loadMasterKey(folder);
@@ -58,6 +59,14 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     await beginSuccessor(options, disk, { folder, master, end, predecessor });
     await activateNextLogKey(folder, key.logId);
   }
+}
+
+// A folder of keys that is not mounted, or an unlucky deletion, must not begin a new log beside the old one unasked.
+async function refuseMissingKey({ dir }: LedgerOptions, { disk, keysDir }: KeyFolder): Promise<void> {
+  const logs = (await disk.list(dir)).filter((name) => LOG_FOLDER.test(name));
+  if (logs.length === 0 || (await disk.list(keysDir)).includes(LOG_KEY_FILE)) return;
+  const message = `${dir} holds the log ${logs.join(', ')}, but ${keysDir} has no ${LOG_KEY_FILE}: put it back, or mount the folder. To begin a new log instead, move the data directory away`;
+  throw new Fault('conflict', 'ledger.key_missing', message);
 }
 
 type OpenedLog = Omit<LedgerParts, 'ended' | 'resources'> &

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -143,6 +143,40 @@ test('a kept key is a copy of the old one, mode 0600', async () => {
   assert.equal(kept, join(site.top, 'data', 'keys', `ledger-log.${logId}.kept.key`));
   const signer = parseSigner(readFileSync(kept, 'utf8'));
   assert.equal(`${signer.vkey.name}+${signer.vkey.id}`, vkey.split('+').slice(0, 2).join('+'));
+});
+
+test('keys may lie in a folder of their own, also across a rotation', async () => {
+  await using site = testSite();
+  const keysDir = join(site.top, 'store');
+  const first = await site.open({ keysDir });
+  const { rid } = await wholeRoad(first);
+  await site.close();
+  await site.rotate(SCHEDULED, { keysDir });
+  const second = await site.open({ keysDir });
+  assert.notEqual(second.logId, first.logId);
+  assert.equal(Object.keys((await second.opening(rid)) ?? {}).length, 3);
+  assert.deepEqual(readdirSync(keysDir).sort(), ['ledger-log.key', 'ledger-master.key']);
+  assert.equal(existsSync(join(site.top, 'data', 'keys')), false);
+});
+
+test('a start refuses a key that others may read, and logs without a key', async () => {
+  await using site = testSite();
+  await wholeRoad(await site.open());
+  await site.close();
+  const keys = join(site.top, 'data', 'keys');
+  for (const name of ['ledger-log.key', 'ledger-master.key']) {
+    for (const mode of [0o640, 0o604, 0o620]) {
+      chmodSync(join(keys, name), mode);
+      await assert.rejects(site.open(), { code: 'ledger.open_key' }, `${name} ${mode.toString(8)}`);
+    }
+    chmodSync(join(keys, name), 0o400);
+    await site.open();
+    await site.close();
+    chmodSync(join(keys, name), 0o600);
+  }
+  const before = readdirSync(site.dir);
+  await assert.rejects(site.open({ keysDir: join(site.top, 'not-mounted') }), { code: 'ledger.key_missing' });
+  assert.deepEqual(readdirSync(site.dir), before, 'no second log was begun');
 });
 
 test('an index that was lost is made anew for ended logs too', async () => {

@@ -10,6 +10,7 @@ const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
   'server.tls.clientCa': ({ server }) => server.tls !== null && server.tls.clientCa !== null,
   'storage.url': ({ storage }) => storage.url.reveal(),
   'ledger.anchor': ({ ledger }) => ledger.anchor,
+  'ledger.keys': ({ ledger }) => ledger.keys,
   'egress.resolvers': ({ egress }) => egress.resolvers,
   'egress.ca': ({ egress }) => egress.ca,
 };

@@ -175,7 +175,7 @@ export function ledgerOptions(
   const { config, dataDir, world, log, disk } = options;
   return {
     dir: path.join(dataDir, 'ledger'),
-    keysDir: path.join(dataDir, 'keys'),
+    keysDir: config.ledger.keys ?? path.join(dataDir, 'keys'),
     anchorDir: anchorOutside(config, options),
     anchorOptional: config.ledger.anchor === null,
     machine: machineDigest(),

@@ -30,6 +30,7 @@ export interface TestOptions {
   readonly anchorOptional?: boolean;
   readonly machine?: string | null;
   readonly adoptMachine?: boolean;
+  readonly keysDir?: string;
   readonly segmentBytes?: number;
 }
 
