@@ -56,6 +56,23 @@ test('bytes that are no HTTP never enter the answer that runs on their connectio
   assert.equal(unanswered.text(), '', 'no 400 that could be taken for the answer of the request before it');
 });
 
+test('an answer to a client that is gone leaves no timer behind', async (t) => {
+  const running: Incoming[] = [];
+  const port = await serving(t, (incoming) => void running.push(incoming));
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const client = net.connect(port, '127.0.0.1');
+  client.write(GET);
+  await until(() => running.length === 1, 'the request arrives');
+  let gone = false;
+  running[0]?.reply.onGone(() => (gone = true));
+  client.destroy();
+  await until(() => gone, 'the client is gone');
+  const before = timers();
+  running[0]?.reply.head(200, {});
+  running[0]?.reply.end(Buffer.from('late'));
+  assert.ok(timers() <= before, 'what would cut a client that stalls waits for one that is gone');
+});
+
 test('bytes that are no HTTP get 400 where that can only be their answer', async (t) => {
   const port = await serving(t, (incoming) => void incoming.readBody(MEBIBYTE).catch(() => {}));
   const chunked = 'POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n';

@@ -54,7 +54,9 @@ function stallGuard(request: HttpRequest, response: HttpResponse, ms: number): (
   };
   const arm = (): void => {
     // A reply that waits behind an earlier one on its connection has no socket yet, and is not the one that stalls.
-    if (response.socket !== null) timer ??= setTimeout(() => request.socket.destroy(), ms);
+    // A client that is gone stalls nobody, and nothing would clear its timer, which would keep the process from ending.
+    if (response.socket !== null && !request.socket.destroyed)
+      timer ??= setTimeout(() => request.socket.destroy(), ms);
   };
   response.on('drain', clear);
   response.once('finish', clear);
