@@ -42,6 +42,9 @@ const ALLOWED: readonly (readonly [file: string, text: string])[] = [
     'src/policy/engine.test.ts',
     "import { x } from '../../test/support/site.ts'; import net from 'node:net';",
   ],
+  ['src/leaktest/world/sink.ts', "import { createServer } from 'node:net';"],
+  ['src/cli/leak-test.ts', "import { leakTest } from '../leaktest/run.ts';"],
+  ['src/egress/a.test.ts', "import { createGuardedEgress } from './egress.ts'; createGuardedEgress();"],
   ['src/server/text.ts', "export const hint = 'choose a model, or select one';"],
 ];
 
@@ -110,6 +113,25 @@ const PLANTED: readonly (readonly [file: string, text: string, found: RegExp])[]
   ['src/gateway/a.ts', "import { mintPermit } from '../egress/permit.ts'; mintPermit();", /names mintPermit/],
   ['src/gateway/a.ts', "import * as p from '../egress/permit.ts'; p.mintPermit();", /names mintPermit/],
   ['src/gateway/a.ts', "import * as p from '../egress/permit.ts'; p['mintPermit']();", /names mintPermit/],
+  ['src/leaktest/stage.ts', "import net from 'node:net';", /sockets are opened in egress/],
+  ['src/server/a.ts', "import { x } from '../leaktest/run.ts';", /only leak-test loads the suite/],
+  ['src/cli/up.ts', "import { x } from '../leaktest/run.ts';", /only leak-test loads the suite/],
+  ['src/leaktest/a.ts', "import { x } from '../egress/egress.ts';", /leaktest may not import egress/],
+  [
+    'src/server/a.ts',
+    "import { createGuardedEgress } from '../egress/egress.ts';",
+    /names createGuardedEgress/,
+  ],
+  [
+    'src/server/a.ts',
+    "import * as e from '../egress/egress.ts'; e['createGuardedEgress']();",
+    /names create/,
+  ],
+  [
+    'src/egress/a.ts',
+    "import { ALL_GUARDS } from './guards.ts'; ALL_GUARDS.on = () => false;",
+    /names ALL_GUARDS/,
+  ],
   ['src/gateway/a.ts', "export const r = await globalThis.fetch('http://a');", /uses globalThis.fetch/],
   ['src/gateway/a.ts', "process.binding('tcp_wrap');", /uses process.binding/],
   ['src/gateway/a.ts', "eval('1');", /calls eval/],

@@ -117,6 +117,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       })),
     summary: { ja: 'モデルを扱う', en: 'manage local models' },
   },
+  'leak-test': {
+    load: async () =>
+      import('./leak-test.ts').then(({ leakTestCommand, LEAK_TEST_HELP }) => ({
+        run: leakTestCommand,
+        help: LEAK_TEST_HELP,
+      })),
+    summary: { ja: 'データの逃げ道を試す', en: 'try every known way out for data' },
+  },
   doctor: {
     load: async () =>
       import('./doctor.ts').then(({ doctorCommand, DOCTOR_HELP }) => ({

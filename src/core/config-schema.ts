@@ -6,6 +6,7 @@ const DEFAULT_PORT = 8420;
 
 const path = z.string().min(1).max(4096);
 const address = z.string().refine((text) => parseIp(text) !== null, 'expected an IP address');
+const resolver = z.string().refine(isResolver, 'expected an IP address, or one with a port');
 const prefix = z
   .string()
   .refine((text) => parsePrefix(text) !== null, 'expected a prefix like 10.0.0.0/8, with zero host bits');
@@ -59,7 +60,7 @@ const ledger = z.strictObject({
 });
 
 const egress = z.strictObject({
-  resolvers: z.array(address).default([]).describe('DNS servers; empty is those of the system'),
+  resolvers: z.array(resolver).default([]).describe('DNS servers; empty is those of the system'),
   ca: path.optional().describe('PEM file: the organisation certificates that endpoints may also chain to'),
   timeout: z
     .int()
@@ -148,4 +149,12 @@ export function configJsonSchema(): Record<string, unknown> {
     description: 'The process configuration of a Sekisho site.',
     ...z.toJSONSchema(configSchema, { io: 'input' }),
   };
+}
+
+// 10.0.0.53, 10.0.0.53:5353, fd00::53 or [fd00::53]:5353.
+function isResolver(text: string): boolean {
+  if (parseIp(text) !== null) return true;
+  const [, four, six, port] = /^(?:([\d.]+)|\[([\da-fA-F:.]+)\]):(\d{1,5})$/.exec(text) ?? [];
+  const right = parseIp(four ?? six ?? '')?.family === (four === undefined ? 6 : 4);
+  return right && Number(port) > 0 && Number(port) <= 65_535;
 }

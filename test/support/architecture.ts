@@ -23,7 +23,9 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   sites: DOMAIN,
   programme: ['core', 'storage', 'ledger'],
   server: [...DOMAIN, 'gateway', 'compute', 'threats', 'talent', 'sites', 'programme'],
-  cli: ['core', 'server'],
+  // The escape suite: it plays everything that a gateway could reach, and no part of a site may import it.
+  leaktest: ['core'],
+  cli: ['core', 'server', 'leaktest'],
 };
 
 /** What the command line uses beside `server`: contracts, what works without a site, and the client that asks one. */
@@ -60,10 +62,15 @@ const SOCKETS = new Set([
   'dns/promises',
   'inspector',
 ]);
-const SOCKET_FILES = /^src\/(?:egress\/|server\/listen\.ts$)/;
+const SOCKET_FILES = /^src\/(?:egress\/|server\/listen\.ts$|leaktest\/world\/)/;
 
-/** Another program opens sockets that nobody here checks; these two rooms start one, and confine it. */
-const PROGRAM_FILES = /^src\/(?:egress\/|gateway\/llama\/)/;
+/** Another program opens sockets that nobody here checks; these rooms start one, and confine it. */
+const PROGRAM_FILES = /^src\/(?:egress\/|gateway\/llama\/|leaktest\/world\/)/;
+/** The one command that loads the suite: what runs a site never does. */
+const LEAK_TEST_FILES = /^src\/(?:leaktest\/|cli\/leak-test\.ts$)/;
+/** What can leave a guard out; only tests call it with another set than all. */
+const GUARD_MAKERS = new Set(['createGuardedEgress', 'ALL_GUARDS']);
+const GUARD_FILES = /^src\/egress\/(?:egress|guards)\.ts$/;
 
 const HATCHES = new Set([
   'globalThis.fetch',
@@ -96,6 +103,7 @@ export function architectureViolations(sources: readonly Source[]): readonly str
     ...roomOf(source.file).problems.map((problem) => `${source.file}:1 ${problem}`),
     ...source.imports.flatMap((found) => importViolations(source, found)),
     ...permitViolations(source),
+    ...guardViolations(source),
     ...hatchViolations(source),
     ...sqlViolations(source),
   ]);
@@ -130,9 +138,10 @@ function importProblem(file: string, found: Import): string | null {
 function relativeProblem(file: string, specifier: string): string | null {
   const target = path.posix.join(path.posix.dirname(file), specifier);
   if (isTest(file) && target.startsWith('test/')) return null;
+  if (target.startsWith('src/leaktest/') && !LEAK_TEST_FILES.test(file))
+    return `imports ${target}: only leak-test loads the suite`;
   if (!target.startsWith('src/')) return `imports ${target}, outside src`;
-  if (file.startsWith(SELF_CONTAINED) && !isTest(file) && !target.startsWith(SELF_CONTAINED))
-    return `imports ${target} into the verifier, which stands alone`;
+  if (leavesVerifier(file, target)) return `imports ${target} into the verifier, which stands alone`;
   const { room } = roomOf(file);
   const { room: other } = roomOf(target);
   if (room === null || other === room) return null;
@@ -140,6 +149,10 @@ function relativeProblem(file: string, specifier: string): string | null {
   if (ROOMS[room]?.includes(other) === true) return null;
   if (room === 'cli' && CLI_ALSO.some((pattern) => pattern.test(target))) return null;
   return `imports ${target}: ${room} may not import ${other}`;
+}
+
+function leavesVerifier(file: string, target: string): boolean {
+  return file.startsWith(SELF_CONTAINED) && !isTest(file) && !target.startsWith(SELF_CONTAINED);
 }
 
 function builtinProblem(file: string, found: Import): string | null {
@@ -171,6 +184,21 @@ function permitViolations(source: Source): readonly string[] {
   const see = (name: string, offset: number): void => {
     if (name === 'mintPermit')
       lines.push(`${source.file}:${lineOf(source, offset)} names mintPermit outside crossing`);
+  };
+  walk(source, {
+    Identifier: (node) => see(node.name, node.start),
+    Literal: (node) => see(String(node.value), node.start),
+  });
+  return lines;
+}
+
+// Outside tests every guard holds: nothing that a site loads can name what would leave one out.
+function guardViolations(source: Source): readonly string[] {
+  if (isTest(source.file) || GUARD_FILES.test(source.file)) return [];
+  const lines: string[] = [];
+  const see = (name: string, offset: number): void => {
+    if (GUARD_MAKERS.has(name))
+      lines.push(`${source.file}:${lineOf(source, offset)} names ${name} outside tests`);
   };
   walk(source, {
     Identifier: (node) => see(node.name, node.start),
