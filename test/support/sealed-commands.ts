@@ -126,6 +126,12 @@ export const SEALED_COMMANDS: Readonly<Record<string, SealedCommand>> = {
       await sealed.run(['model', 'import', inRoot(sealed, 'tiny.gguf'), '--name', 'tiny']);
     },
   },
+  'leak-test': {
+    stopped: async ({ run }) => {
+      const said = await run(['leak-test', '--case', 'disconnected', '--case', 'telemetry']);
+      assert.match(said, /2 pass, 0 fail, 0 not applicable, 0 suite error/);
+    },
+  },
   doctor: {
     running: async ({ run }) => void (await run(['doctor'])),
   },
