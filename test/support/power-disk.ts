@@ -125,6 +125,10 @@ export class PowerDisk implements Disk {
       if (name.startsWith(`${path}/`)) this.#change(name, [[name, null]]);
   }
 
+  async isPrivate(): Promise<boolean> {
+    return true;
+  }
+
   makeDirectory(path: string): Promise<void> {
     return realDisk.makeDirectory(path);
   }
