@@ -105,6 +105,16 @@ export const SEALED_COMMANDS: Readonly<Record<string, SealedCommand>> = {
   approval: {
     running: async ({ run }) => void (await run(['approval', 'list', '--all'])),
   },
+  backup: {
+    running: async (sealed) => {
+      await sealed.run(['backup', '--out', inRoot(sealed, 'backup'), '--with-keys']);
+    },
+  },
+  restore: {
+    stopped: async (sealed) => {
+      await sealed.run(['restore', '--drill', inRoot(sealed, 'backup')]);
+    },
+  },
   org: {
     running: async ({ run }) => {
       await run(['org', 'new', 'Guests']);
