@@ -76,6 +76,10 @@ async function freshApproval(): Promise<string> {
 const erase = async (rid: string, key: SiteKey): Promise<Reply> =>
   post('/api/v1/erasures', json({ rid, ground: 'appi-35' }))(key);
 
+// Counting asks for the same rights, and leaves the other acts their requests.
+const eraseMany = async (scope: Record<string, string>, key: SiteKey): Promise<Reply> =>
+  post('/api/v1/erasures/batch', json({ ...scope, ground: 'appi-22', dryRun: true }))(key);
+
 const remove = async (at: string, key: SiteKey): Promise<Reply> =>
   site.call(at, { method: 'DELETE', headers: bearer(key) });
 
@@ -102,6 +106,9 @@ const ACTS: Readonly<Record<string, Act>> = {
   'take back an approval of owners': async (key) => remove(`/api/v1/approvals/${await freshApproval()}`, key),
   'erase a request of the own organisation': async (key) => erase(await receiptBy(colleague), key),
   'erase a request of another organisation': async (key) => erase(await receiptBy(foreigner), key),
+  'erase all requests of the own organisation': async (key) => eraseMany({ tenant: colleague.tenant }, key),
+  'erase all requests of another organisation': async (key) => eraseMany({ tenant: foreigner.tenant }, key),
+  'erase all requests before a day': async (key) => eraseMany({ before: '2020-01-01' }, key),
 };
 
 for (const [act, statuses] of ROLE_TABLE)

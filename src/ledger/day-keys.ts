@@ -20,6 +20,7 @@ export interface DayKey {
  */
 const MAGIC = 'SKD1';
 const LIVE = 1;
+const ERASED = 2;
 const WRAPPED_AT = 12;
 const TENANT_AT = 72;
 const CRC_AT = SLOT_BYTES - 4;
@@ -58,7 +59,7 @@ export class DayKeys implements AsyncDisposable {
     const key = this.#world.random.bytes(32);
     const iv = this.#world.random.bytes(12);
     const wrapped = wrapKey(key, this.#master, { about: about(tenant, day), iv });
-    const made: DayKey = { ...this.#slots.add(encode(tenant, day, wrapped)), key };
+    const made: DayKey = { ...this.#slots.add(encode({ tenant, day, wrapped })), key };
     this.#remember(tenant, day, made);
     // A key that never reached the disk must not be used again.
     made.durable.catch(() => this.#known.delete(nameOf(tenant, day)));
@@ -70,6 +71,30 @@ export class DayKeys implements AsyncDisposable {
     const bytes = await this.#slots.read(slot);
     const found = bytes === null ? null : decode(bytes);
     return found === null ? null : unwrapKey(found.wrapped, this.#master, about(found.tenant, found.day));
+  }
+
+  /** Every key that was not erased; `day` counts from 1970 in UTC. */
+  async *list(): AsyncGenerator<{ slot: number; tenant: string; day: number }> {
+    for await (const { slot, bytes } of this.#slots.scan(0)) {
+      const found = decode(bytes);
+      if (found !== null) yield { slot, tenant: found.tenant, day: found.day };
+    }
+  }
+
+  /** Wraps nothing more under a key: the next request of that day draws another. */
+  retire({ slot, tenant, day }: { slot: number; tenant: string; day: number }): void {
+    const name = nameOf(tenant, day);
+    if (this.#known.get(name)?.slot === slot) this.#known.delete(name);
+  }
+
+  /** Overwrites a key that was retired; of its slot the day is left. Resolves once that is durable. */
+  erase({ slot, day }: { slot: number; day: number }): Promise<void> {
+    const nothing = { tenant: '', day, wrapped: Buffer.alloc(WRAPPED_BYTES) };
+    return this.#slots.overwrite(slot, encode(nothing, ERASED));
+  }
+
+  async settled(): Promise<void> {
+    await this.#slots.settled();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,10 +121,16 @@ function about(tenant: string, day: number): string {
   return `sekisho/day-key/${nameOf(tenant, day)}`;
 }
 
-function encode(tenant: string, day: number, wrapped: Buffer): Buffer {
+interface Slot {
+  readonly tenant: string;
+  readonly day: number;
+  readonly wrapped: Buffer;
+}
+
+function encode({ tenant, day, wrapped }: Slot, state = LIVE): Buffer {
   const bytes = Buffer.alloc(SLOT_BYTES);
   bytes.write(MAGIC, 0, 'latin1');
-  bytes[4] = LIVE;
+  bytes[4] = state;
   bytes[5] = tenant.length;
   bytes.writeUInt32LE(day, 8);
   bytes.set(wrapped, WRAPPED_AT);
@@ -108,7 +139,7 @@ function encode(tenant: string, day: number, wrapped: Buffer): Buffer {
   return bytes;
 }
 
-function decode(bytes: Buffer): { tenant: string; day: number; wrapped: Buffer } | null {
+function decode(bytes: Buffer): Slot | null {
   if (bytes.toString('latin1', 0, 4) !== MAGIC || bytes[4] !== LIVE) return null;
   if (bytes.readUInt32LE(CRC_AT) !== crc32(bytes.subarray(0, CRC_AT))) return null;
   const length = bytes.readUInt8(5);

@@ -1,3 +1,4 @@
+import { DAY } from '../core/duration.ts';
 import { Fault } from '../core/fault.ts';
 import type { Anchor } from './anchor.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -6,6 +7,7 @@ import type { EndedLog } from './ended-log.ts';
 import type { LogKey } from './key.ts';
 import { encodeLeaf, MAX_ENTRY_BYTES, type OutcomeLeaf, type RoadLeaf } from './leaf.ts';
 import type { LeafClock } from './leaf-clock.ts';
+import { eraseInLogs, surveyLogs, type KeyFiles } from './erase-many.ts';
 import { factsOfLeaf, type LeafFacts } from './leaf-facts.ts';
 import { Maintenance } from './maintenance.ts';
 import type { LedgerOptions } from './options.ts';
@@ -17,6 +19,9 @@ import { endedLeaf, type LogEnd } from './rotation.ts';
 import type { TiledLog } from './tiled-log.ts';
 import { Troubles } from './troubles.ts';
 import type {
+  Erased,
+  ErasureScope,
+  ErasureSurvey,
   Ledger,
   LeafChoice,
   OpenedField,
@@ -162,6 +167,17 @@ export class SiteLedger implements Ledger {
     await (await this.#roadsWith(rid)).erase(rid);
   }
 
+  survey(scope: ErasureScope): Promise<ErasureSurvey> {
+    return surveyLogs(this.#keyFiles(), scope);
+  }
+
+  async eraseAll(
+    scope: ErasureScope,
+    order: { size: number; leaving: (rids: readonly string[]) => Promise<void> },
+  ): Promise<Erased> {
+    return eraseInLogs(this.#keyFiles(), scope, order);
+  }
+
   async opening(rid: string): Promise<Partial<Record<OpenedField, string>> | null> {
     return (await this.#roadsWith(rid)).opening(rid);
   }
@@ -276,5 +292,10 @@ export class SiteLedger implements Ledger {
     if (this.#parts.ended.length === 0 || (await this.#roads.has(rid))) return this.#roads;
     for (const { roads } of this.#parts.ended) if (await roads.has(rid)) return roads;
     return this.#roads;
+  }
+
+  #keyFiles(): KeyFiles[] {
+    const today = Math.floor(this.#options.world.clock.now() / DAY);
+    return [this.#roads, ...this.#parts.ended.map(({ roads }) => roads)].map((one) => one.keyFiles(today));
   }
 }

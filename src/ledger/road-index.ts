@@ -68,6 +68,18 @@ export class RoadIndex {
     return road !== null && isClosed(road);
   }
 
+  /** The roads among these that have leaves or a slot, as they are now; none is remembered for it. */
+  async look(rids: readonly string[]): Promise<Map<string, RoadState>> {
+    const missing = rids.filter((rid) => !this.#roads.has(rid));
+    const stored = missing.length === 0 ? [] : await this.#store.roads(missing);
+    const found = new Map(stored.map((road) => [road.rid, road]));
+    for (const rid of rids) {
+      const known = this.#roads.get(rid);
+      if (known !== undefined) found.set(rid, known);
+    }
+    return found;
+  }
+
   /** As `find` for many, making the roads that do not exist; with `areNew` the store is not asked for them. */
   async findOrMake(rids: readonly string[], areNew = false): Promise<Map<string, RoadState>> {
     const missing = areNew ? [] : rids.filter((rid) => !this.#roads.has(rid));

@@ -1,5 +1,6 @@
 import { Fault } from '../core/fault.ts';
 import { makeProof, makeReceipt, type Evidence } from './receipt.ts';
+import type { KeyFiles } from './erase-many.ts';
 import type { RoadIndex } from './road-index.ts';
 import { isClosed, type RoadState } from './road-state.ts';
 import { fieldKey, type RoadFile } from './roads.ts';
@@ -15,6 +16,11 @@ export class RoadReader {
     this.#index = index;
     this.#roads = roads;
     this.#evidence = evidence;
+  }
+
+  /** What `survey` and `eraseAll` work on; `today` in days since 1970, UTC. */
+  keyFiles(today: number): KeyFiles {
+    return { roads: this.#roads, index: this.#index, today };
   }
 
   async has(rid: string): Promise<boolean> {

@@ -57,7 +57,12 @@ export function isClosed(road: RoadState): boolean {
   return lastOutcome.attempts === road.decisions.length;
 }
 
+/** The indices of the road's leaves, in no order. */
+export function leafIndices(road: RoadState): readonly number[] {
+  return [...road.decisions, ...road.outcomes].map(({ index }) => index);
+}
+
 /** The highest index among the road's leaves; -1 for a road without leaves. */
 export function lastIndex(road: RoadState): number {
-  return [...road.decisions, ...road.outcomes].reduce((last, { index }) => Math.max(last, index), -1);
+  return Math.max(-1, ...leafIndices(road));
 }

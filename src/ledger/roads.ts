@@ -166,6 +166,31 @@ export class RoadFile implements AsyncDisposable {
     await Promise.all(overwritten);
   }
 
+  /** The keys of tenants and days; nothing of a day opens once its key is erased. */
+  get days(): DayKeys {
+    return this.#days;
+  }
+
+  /** Every request key in the file, with the slot of the day key that wraps it; what is being stored is waited for. */
+  async *live(): AsyncGenerator<{ slot: number; rid: string; daySlot: number }> {
+    await Promise.all([this.#slots.settled(), this.#days.settled()]);
+    for await (const { slot, bytes } of this.#slots.scan(0)) {
+      const found = decode(bytes);
+      if (found?.live === true) yield { slot, rid: found.rid, daySlot: found.daySlot };
+    }
+  }
+
+  /** Overwrites single slots, as `erase` does. */
+  async eraseSlots(slots: readonly number[]): Promise<void> {
+    await Promise.all(
+      slots.map(async (slot) => {
+        const bytes = await this.#slots.read(slot);
+        const found = bytes === null ? null : decode(bytes);
+        if (found !== null) await this.#slots.overwrite(slot, erased(found));
+      }),
+    );
+  }
+
   /** The road of every slot at or after `from`. */
   async *scan(from: number): AsyncGenerator<{ slot: number; rid: string }> {
     for await (const { slot, bytes } of this.#slots.scan(from)) {

@@ -82,6 +82,11 @@ export class SlotFile implements AsyncDisposable {
     }
   }
 
+  /** Resolves once every slot that was added before is in the file, or was refused. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
     await this.#file.close();

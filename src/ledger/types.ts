@@ -64,6 +64,30 @@ export interface ServedLog {
   tile(path: string): Promise<Buffer | null>;
 }
 
+/** Which requests are erased together: those of a tenant, those of days before `beforeDay` (since 1970, UTC), or both. */
+export interface ErasureScope {
+  readonly tenant: string | null;
+  readonly beforeDay: number | null;
+}
+
+/** What of a scope can still be opened. */
+export interface ErasureSurvey {
+  /** Requests that have ended. */
+  readonly requests: number;
+  /** Those that have not, and stay. */
+  readonly running: number;
+  /** Lowest and highest index of the leaves of those that have ended; null without any. */
+  readonly first: number | null;
+  readonly last: number | null;
+}
+
+/** What was overwritten. */
+export interface Erased {
+  readonly requests: number;
+  /** Keys of a tenant and day. */
+  readonly dayKeys: number;
+}
+
 /** One leaf's C2SP tlog-proof text. */
 export type LeafChoice = { readonly leaf: 'decision' | 'outcome'; readonly attempt: number | null };
 
@@ -118,6 +142,17 @@ export interface Ledger extends AsyncDisposable {
    * @throws Fault `ledger.no_receipt`, `ledger.road_open`
    */
   erase(rid: string): Promise<void>;
+  /** What `eraseAll` would find. */
+  survey(scope: ErasureScope): Promise<ErasureSurvey>;
+  /**
+   * Overwrites the request keys of the scope's requests that had ended when the log had `size` leaves, and the key of
+   * each day of a tenant of which nothing is left. May be repeated. `leaving` is awaited before keys are overwritten,
+   * with the ids of their requests. @throws Fault `ledger.unavailable` when the disk refuses.
+   */
+  eraseAll(
+    scope: ErasureScope,
+    order: { readonly size: number; readonly leaving: (rids: readonly string[]) => Promise<void> },
+  ): Promise<Erased>;
   /** `text/plain` C2SP tlog-proof of one leaf, or null. */
   proof(rid: string, choice: LeafChoice): Promise<string | null>;
   /** Resolves true when the road has closed, false after `ms`. */

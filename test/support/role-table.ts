@@ -27,4 +27,7 @@ export const ROLE_TABLE: readonly (readonly [act: string, statuses: readonly num
   ['take back an approval of owners', [200, 403, 403, 403, 200, 404]],
   ['erase a request of the own organisation', [200, 403, 403, 403, 200, 403]],
   ['erase a request of another organisation', [200, 403, 403, 403, 404, 403]],
+  ['erase all requests of the own organisation', [200, 403, 403, 403, 200, 403]],
+  ['erase all requests of another organisation', [200, 403, 403, 403, 404, 403]],
+  ['erase all requests before a day', [200, 403, 403, 403, 403, 403]],
 ];

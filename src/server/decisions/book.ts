@@ -77,13 +77,14 @@ export class DecisionBook implements AsyncDisposable {
     await this.#writing;
   }
 
-  /** Takes a request's decision away, written or not; false when there is none. */
-  async erase(rid: string): Promise<boolean> {
+  /** Takes the decisions of requests away, written or not; at most 1000 at a time. Gives how many there were. */
+  async erase(rids: readonly string[]): Promise<number> {
+    const going = new Set(rids);
     const before = this.#waiting.length;
-    this.#waiting = this.#waiting.filter((decision) => decision.rid !== rid);
-    const waited = this.#waiting.length < before;
+    this.#waiting = this.#waiting.filter((decision) => !going.has(decision.rid));
+    const waited = before - this.#waiting.length;
     await this.#writing;
-    return (await this.store.erase(rid)) || waited;
+    return waited + (await this.store.erase(rids));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -190,25 +190,26 @@ export class DecisionStore {
     return { row: { rid: id, t: Number(t), facts, bundle, effect, endpoint }, facts: factsOf(rest) };
   }
 
-  /** Takes the request's row away, and out of the counts. */
-  async erase(rid: string): Promise<boolean> {
+  /** Takes the requests' rows away, and out of the counts; gives how many there were. At most 1000 at a time. */
+  async erase(rids: readonly string[]): Promise<number> {
     return this.#db.transaction().execute(async (tx) => {
-      const row = await tx
+      const rows = await tx
         .deleteFrom('decisions')
-        .where('rid', '=', rid)
+        .where('rid', 'in', rids)
         .returning(['facts', 't'])
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const { facts } = row;
-      await tx
-        .updateTable('decision_days')
-        .set({ decisions: sql<number>`decisions - 1` })
-        .where('facts', '=', facts)
-        .where('day', '=', dayOf(Number(row.t)))
         .execute();
-      await tx.deleteFrom('decision_days').where('facts', '=', facts).where('decisions', '<=', 0).execute();
-      await forgetUnused(tx, facts);
-      return true;
+      if (rows.length === 0) return 0;
+      const counts = daysOf(rows.map(({ facts, t }) => ({ facts, t: Number(t) })));
+      for (const { facts, day, decisions } of counts)
+        await tx
+          .updateTable('decision_days')
+          .set({ decisions: sql<number>`decisions - ${decisions}` })
+          .where('facts', '=', facts)
+          .where('day', '=', day)
+          .execute();
+      await tx.deleteFrom('decision_days').where('decisions', '<=', 0).execute();
+      for (const facts of new Set(counts.map((count) => count.facts))) await forgetUnused(tx, facts);
+      return rows.length;
     });
   }
 
@@ -250,7 +251,9 @@ async function forgetUnused(tx: Kysely<Tables>, id: string | null): Promise<void
   await (id === null ? unused : unused.where('id', '=', id)).execute();
 }
 
-function daysOf(rows: readonly DecisionRow[]): { facts: string; day: number; decisions: number }[] {
+function daysOf(
+  rows: readonly Pick<DecisionRow, 'facts' | 't'>[],
+): { facts: string; day: number; decisions: number }[] {
   const days = new Map<string, { facts: string; day: number; decisions: number }>();
   for (const { facts, t } of rows) {
     const day = dayOf(t);

@@ -30,3 +30,34 @@ export const postErasure = {
     .meta({ id: 'Erasure' }),
   produces: 'application/json',
 } as const satisfies Route;
+
+export const postErasureBatch = {
+  method: 'POST',
+  path: '/api/v1/erasures/batch',
+  auth: ['admin', 'owner'],
+  summary:
+    'Erases the requests of an organisation, those of days before a date, or both. An owner, for the own organisation only.',
+  query: z.strictObject({}),
+  body: z
+    .strictObject({
+      tenant: z.string().min(1).max(64).optional().describe('the id of an organisation'),
+      before: z.iso.date().optional().describe('the first day that stays, in UTC; today at the latest'),
+      ground: z.enum(GROUNDS),
+      dryRun: z.boolean().default(false).describe('tells what would be erased, and erases nothing'),
+    })
+    .refine(
+      ({ tenant, before }) => tenant !== undefined || before !== undefined,
+      'expected tenant, before, or both',
+    ),
+  reply: z
+    .object({
+      id: z.string().nullable().describe('null when there was nothing to erase, and for a dry run'),
+      ground: z.enum(GROUNDS),
+      requests: z.int().describe('requests that could still be opened'),
+      running: z.int().describe('requests that had not ended, and stay'),
+      dayKeys: z.int().describe('keys of whole days that were destroyed'),
+      leaf: z.int().nullable().describe('the index of its leaf'),
+    })
+    .meta({ id: 'ErasureBatch' }),
+  produces: 'application/json',
+} as const satisfies Route;
