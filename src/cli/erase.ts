@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { DAY } from '../core/duration.ts';
+import { systemWorld } from '../core/world.ts';
 import { GROUNDS, postErasureBatch } from '../server/erasure/contract.ts';
 import { connectSite, type SiteApi } from '../server/site-api.ts';
 import { FAILED, misuse, OK, say, USAGE, type Io, type Text } from './io.ts';
@@ -120,5 +121,8 @@ async function post(site: SiteApi, path: string, body: unknown): Promise<unknown
 // A number of days counts back from today in UTC; anything else is left to the site to judge.
 function dateOf(before: string | undefined): string | undefined {
   const [, days] = /^(\d{1,5})d$/.exec(before ?? '') ?? [];
-  return days === undefined ? before : new Date(Date.now() - Number(days) * DAY).toISOString().slice(0, 10);
+  if (days === undefined) return before;
+  const t = systemWorld().clock.now() - Number(days) * DAY;
+  // oxlint-disable-next-line eslint/no-restricted-globals -- writes a date and reads no clock
+  return new Date(t).toISOString().slice(0, 10);
 }

@@ -117,7 +117,9 @@ export class Eraser {
       if (tenant !== by.tenant) throw new Fault('missing', 'identity.no_org', 'no organisation with this id');
     }
     if (before === undefined) return { tenant: tenant ?? null, beforeDay: null };
-    const [beforeDay, today] = [Date.parse(before) / DAY, Math.floor(this.#options.world.clock.now() / DAY)];
+    // oxlint-disable-next-line eslint/no-restricted-globals -- reads a date and no clock
+    const beforeDay = Date.parse(before) / DAY;
+    const today = Math.floor(this.#options.world.clock.now() / DAY);
     if (beforeDay > today)
       throw new Fault('invalid', 'server.erase_future', 'expected a day that is today or earlier, in UTC');
     return { tenant: tenant ?? null, beforeDay };
