@@ -125,6 +125,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       })),
     summary: { ja: 'データの逃げ道を試す', en: 'try every known way out for data' },
   },
+  witness: {
+    load: async () =>
+      import('./witness.ts').then(({ witnessCommand, WITNESS_HELP }) => ({
+        run: witnessCommand,
+        help: WITNESS_HELP,
+      })),
+    summary: { ja: '他の台帳の証人になる', en: 'witness other logs' },
+  },
   doctor: {
     load: async () =>
       import('./doctor.ts').then(({ doctorCommand, DOCTOR_HELP }) => ({

@@ -148,7 +148,7 @@ function sourcesOf(site: Site, config: Config, localCalls: LocalCalls): Endpoint
 }
 
 // Without TLS of its own a site beyond loopback speaks only with the proxies that end TLS for it.
-function admission(opened: Config): (peer: string, trustProxy: readonly string[]) => boolean {
+export function admission(opened: Config): (peer: string, trustProxy: readonly string[]) => boolean {
   const { host, tls } = opened.server;
   if (tls !== null || isLoopbackName(host)) return () => true;
   return (peer, trustProxy) => proxyTrust(trustProxy).trusts(peer) || isLoopbackName(peer);
@@ -159,7 +159,7 @@ function isLoopbackName(name: string): boolean {
   return address === null ? name === 'localhost' : isLoopback(address);
 }
 
-function tlsOf(tls: NonNullable<Config['server']['tls']>): ListenTls {
+export function tlsOf(tls: NonNullable<Config['server']['tls']>): ListenTls {
   const { cert, key, clientCa } = tls;
   return {
     cert: Buffer.from(cert),
@@ -168,7 +168,7 @@ function tlsOf(tls: NonNullable<Config['server']['tls']>): ListenTls {
   };
 }
 
-function urlOf(config: Config, listening: Listening): string {
+export function urlOf(config: Config, listening: Listening): string {
   const { host, tls } = config.server;
   const shown = host.includes(':') ? `[${host}]` : host;
   return `${tls === null ? 'http' : 'https'}://${shown}:${listening.port}`;

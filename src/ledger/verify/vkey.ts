@@ -41,6 +41,7 @@ export function parseVkey(text: string): Vkey {
  */
 export function parseCosignerVkey(text: string): CosignerKey {
   const { type, publicKey, ...named } = splitVkey(text);
+  // The table answers undefined to every other number.
   const known = COSIGNERS.get(type as 0x04 | 0x06);
   if (known === undefined) throw unusable('expected type 0x04 or 0x06, a key that cosigns');
   if (publicKey.length !== known.bytes) throw unusable(`expected ${known.bytes} bytes after the type`);
