@@ -7,6 +7,7 @@ import { cosigners, requireQuorum } from './cosignature.ts';
 import { Defect } from './findings.ts';
 import { parseNote } from './note.ts';
 import { parsePolicy } from './policy.ts';
+import { keyId, parseVkey } from './vkey.ts';
 
 const log = signedLog('localhost/test/00000000');
 log.append({ leaf: 1 });
@@ -145,6 +146,13 @@ test('what a runtime cannot check counts for nothing, and is said', async (t) =>
 });
 
 const WITNESSES = `log ${log.vkey}\nwitness a ${w1.vkey}\nwitness b ${w2.vkey}\n`;
+/** The key of a log, written as that of a witness. */
+function cosignerOf(vkey: string): string {
+  const { name, publicKey } = parseVkey(vkey);
+  const bytes = Buffer.concat([Buffer.of(4), publicKey]).toString('base64');
+  return `${name}+${keyId(name, publicKey, 4)}+${bytes}`;
+}
+
 const POLICIES: readonly (readonly [what: string, text: string, says: RegExp])[] = [
   ['no quorum line beside witnesses', WITNESSES, /expected a "quorum" line/],
   ['two quorum lines', `${WITNESSES}quorum a\nquorum none\n`, /line 5: the quorum is already said/],
@@ -164,6 +172,16 @@ const POLICIES: readonly (readonly [what: string, text: string, says: RegExp])[]
   ],
   ['none as a member', `${WITNESSES}group g any none\nquorum g\n`, /"none" is not defined above/],
   ['none as a name', `${WITNESSES}group none any a\nquorum none\n`, /"none" is taken/],
+  [
+    'a log that is its own witness',
+    `${WITNESSES}witness own ${cosignerOf(log.vkey)}\nquorum own\n`,
+    /line 4: one key is that of a log and of a witness/,
+  ],
+  [
+    'both keys of a witness counted',
+    `log ${log.vkey}\nwitness a ${w1.vkey}\nwitness b ${cosigner('w1.example', 'ml-dsa-44').vkey}\ngroup g all a b\nquorum g\n`,
+    /line 4: w1\.example would count twice; put its keys into a group of "any"/,
+  ],
   ['a name twice', `${WITNESSES}witness a ${post.vkey}\nquorum a\n`, /line 4: "a" is taken/],
   [
     'a key under two names',

@@ -84,6 +84,11 @@ class PolicyReader {
   #log([vkey, ...rest]: readonly string[], where: string): void {
     if (vkey === undefined || rest.length > 1) throw unusable(`${where}: expected "log <vkey> [url]"`);
     const key = parseVkey(vkey);
+    this.#refuseOtherUse(
+      this.#witnesses.map((witness) => witness.key),
+      key,
+      where,
+    );
     // Two names for one key would let a policy look broader than it is.
     if (this.#logs.some((known) => isSameKey(known, key)))
       throw unusable(`${where}: a log key stands in it twice`);
@@ -95,6 +100,7 @@ class PolicyReader {
     if (name === undefined || vkey === undefined || rest.length > 1)
       throw unusable(`${where}: expected "witness <name> <vkey> [url]"`);
     const key = parseCosignerVkey(vkey);
+    this.#refuseOtherUse(this.#logs, key, where);
     if (this.#witnesses.some((known) => isSameKey(known.key, key)))
       throw unusable(`${where}: a witness key stands in it twice`);
     this.#define({ kind: 'witness', name, key }, where);
@@ -108,7 +114,14 @@ class PolicyReader {
     const atLeast = thresholdOf(threshold, members.length);
     if (atLeast === null)
       throw unusable(`${where}: expected all, any or a number from 1 to ${members.length}`);
+    if (atLeast > 1) refuseTwoKeysOfOne(members, where);
     this.#define({ kind: 'group', name, atLeast, members }, where);
+  }
+
+  // A log that cosigns for itself bears witness to nothing.
+  #refuseOtherUse(used: readonly (Vkey | CosignerKey)[], key: Vkey | CosignerKey, where: string): void {
+    if (used.some((known) => isSameKey(known, key)))
+      throw unusable(`${where}: one key is that of a log and of a witness`);
   }
 
   // Each name stands in one group at most, so that no witness counts twice.
@@ -133,6 +146,14 @@ class PolicyReader {
     if (quorum === undefined) throw unusable(`${where}: "${name}" is not defined above`);
     this.#quorum = quorum;
   }
+}
+
+// One witness may have a key of each kind, and is still one.
+function refuseTwoKeysOfOne(members: readonly Quorum[], where: string): void {
+  const names = members.flatMap((member) => (member.kind === 'witness' ? member.key.name : []));
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined)
+    throw unusable(`${where}: ${twice} would count twice; put its keys into a group of "any"`);
 }
 
 function thresholdOf(text: string, members: number): number | null {
