@@ -20,12 +20,10 @@ class Folder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'sekisho-roads-'));
   readonly master = Buffer.alloc(32, 7);
 
-  async roads(
-    options: { world?: World; disk?: Disk; master?: Buffer } = {},
-  ): Promise<RoadFile & { days: DayKeys }> {
+  async roads(options: { world?: World; disk?: Disk; master?: Buffer } = {}): Promise<RoadFile> {
     const { world = systemWorld(), disk = realDisk, master = this.master } = options;
     const days = await DayKeys.open(disk, join(this.path, 'day-keys'), { master, world });
-    return Object.assign(await RoadFile.open(disk, join(this.path, 'roads'), { days, world }), { days });
+    return RoadFile.open(disk, join(this.path, 'roads'), { days, world });
   }
 
   [Symbol.dispose](): void {

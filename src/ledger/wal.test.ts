@@ -186,7 +186,8 @@ test('on start the last segment is written anew and synced before anything is ap
     }),
   );
   assert.deepEqual(
-    operations.filter((line) => line.includes('000000000002')),
+    // A spare segment that the process before had begun is cleared away first.
+    operations.filter((line) => line.includes('000000000002') && !line.startsWith('remove')),
     [
       'open 000000000002.wal.new',
       'write 000000000002.wal.new',
