@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { runCli, type Ran } from './support/cli.ts';
 import { keyWith } from './support/keys.ts';
 import { lyingLog, serveLogs } from './support/lying-log.ts';
@@ -35,7 +35,8 @@ function look(args: readonly string[], env: Readonly<Record<string, string>> = {
   return runCli(['monitor', ...args, '--once'], { cwd: folder, env });
 }
 
-function following(args: readonly string[]): Running {
+/** Follows the log until the test ends, whatever becomes of it. */
+function following(t: TestContext, args: readonly string[]): Running {
   const command = [
     process.execPath,
     path.join(ROOT, 'src/cli/main.ts'),
@@ -44,10 +45,12 @@ function following(args: readonly string[]): Running {
     '--interval',
     '1',
   ];
-  return startProcess(command, {
+  const running = startProcess(command, {
     cwd: folder,
     env: { PATH: process.env['PATH'], HOME: folder, LANG: 'C.UTF-8' },
   });
+  t.after(async () => running.end(running.pid, 'SIGKILL', PATIENCE_MS));
+  return running;
 }
 
 async function ask(site: Site, times = 3): Promise<void> {
@@ -101,7 +104,7 @@ test('a healthy site gives no alarm, also across a restart and a crash, with out
   assert.deepEqual([json.verdict, json.alarms, json.outcomes, json.read], ['ok', [], 'checked', json.size]);
 });
 
-test('an operator who puts back an old copy, its anchor too, is seen to roll back, then to fork', async () => {
+test('an operator who puts back an old copy, its anchor too, and adopts it, is seen to roll back, then to fork', async (t) => {
   await using site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
   const key = await logKey(site);
   await ask(site);
@@ -115,13 +118,20 @@ test('an operator who puts back an old copy, its anchor too, is seen to roll bac
   await using grown = await startSite(more);
   await ask(grown, 8);
   await signed(grown);
-  const follower = following(args);
+  const follower = following(t, args);
   const size = Number(await follower.line(/^ok \S+ size=(\d+)/m, PATIENCE_MS));
   await grown.stop({ keep: true });
   for (const name of ['data', 'home']) {
     rmSync(path.join(site.root, name), { recursive: true });
     cpSync(path.join(copy, name), path.join(site.root, name), { recursive: true });
   }
+  await assert.rejects(startSite(more), /two copies that sign would fork the log/);
+  const place = ['--config', path.join(site.root, 'sekisho.yaml'), '--data', site.data];
+  const adopted = await runCli(['ledger', 'adopt-machine', ...place], {
+    cwd: site.root,
+    env: { HOME: site.home },
+  });
+  assert.equal(adopted.code, 0, adopted.out + adopted.err);
   await using restored = await startSite(more);
   const { code } = await follower.exited;
   assert.equal(code, 1, follower.stdout() + follower.stderr());
@@ -166,7 +176,7 @@ test('a key that was replaced is followed to the next log by the last leaf of th
   }
 });
 
-test('a site that is gone is silent after the time told, and cannot be judged before', async () => {
+test('a site that is gone is silent after the time told, and cannot be judged before', async (t) => {
   await using site = await startSite({ governance: oneModel([{ id: 'home', provider }]) });
   const args = [site.url, '--key', await logKey(site), '--state', newState()];
   assert.equal((await look(args)).code, 0);
@@ -177,7 +187,7 @@ test('a site that is gone is silent after the time told, and cannot be judged be
     [2, true],
     unjudged.out,
   );
-  const follower = following([...args, '--silence', '1']);
+  const follower = following(t, [...args, '--silence', '1']);
   assert.equal((await follower.exited).code, 1);
   assert.match(follower.stdout(), /^alarm silence \S+: no new checkpoint for \d+ s$/m);
 });
