@@ -25,13 +25,16 @@ async function bytesAt(path: string): Promise<Buffer> {
   return (await shown().read(path, 1 << 30)) ?? assert.fail(path);
 }
 
-const TILES: readonly (readonly [
+/** A file of the log, changed against a rule of C2SP tlog-tiles, and what is said of it. */
+type Planted = readonly [
   what: string,
   rule: string,
   path: string,
   change: (whole: Buffer) => Buffer | null,
   reason: RegExp,
-])[] = [
+];
+
+const TILES: readonly Planted[] = [
   [
     'a full tile of 255 hashes',
     'a full tile has 256 hashes',
@@ -130,13 +133,7 @@ for (const [what, rule, path, change, reason] of TILES)
     );
   });
 
-const BUNDLES: readonly (readonly [
-  what: string,
-  rule: string,
-  path: string,
-  change: (whole: Buffer) => Buffer | null,
-  reason: RegExp,
-])[] = [
+const BUNDLES: readonly Planted[] = [
   [
     'a bundle cut in an entry',
     'each entry is as long as said',

@@ -21,9 +21,11 @@ export class NameServer implements AsyncDisposable {
     });
   }
 
-  async listen(port: number): Promise<void> {
+  /** Gives the port, which the system chooses for 0. */
+  async listen(port: number): Promise<number> {
     this.#socket.bind(port, this.address);
     await once(this.#socket, 'listening');
+    return this.#socket.address().port;
   }
 
   reset(): void {

@@ -84,7 +84,7 @@ class PolicyReader {
   #log([vkey, ...rest]: readonly string[], where: string): void {
     if (vkey === undefined || rest.length > 1) throw unusable(`${where}: expected "log <vkey> [url]"`);
     const key = parseVkey(vkey);
-    this.#refuseOtherUse(
+    refuseOtherUse(
       this.#witnesses.map((witness) => witness.key),
       key,
       where,
@@ -100,7 +100,7 @@ class PolicyReader {
     if (name === undefined || vkey === undefined || rest.length > 1)
       throw unusable(`${where}: expected "witness <name> <vkey> [url]"`);
     const key = parseCosignerVkey(vkey);
-    this.#refuseOtherUse(this.#logs, key, where);
+    refuseOtherUse(this.#logs, key, where);
     if (this.#witnesses.some((known) => isSameKey(known.key, key)))
       throw unusable(`${where}: a witness key stands in it twice`);
     this.#define({ kind: 'witness', name, key }, where);
@@ -116,12 +116,6 @@ class PolicyReader {
       throw unusable(`${where}: expected all, any or a number from 1 to ${members.length}`);
     if (atLeast > 1) refuseTwoKeysOfOne(members, where);
     this.#define({ kind: 'group', name, atLeast, members }, where);
-  }
-
-  // A log that cosigns for itself bears witness to nothing.
-  #refuseOtherUse(used: readonly (Vkey | CosignerKey)[], key: Vkey | CosignerKey, where: string): void {
-    if (used.some((known) => isSameKey(known, key)))
-      throw unusable(`${where}: one key is that of a log and of a witness`);
   }
 
   // Each name stands in one group at most, so that no witness counts twice.
@@ -146,6 +140,12 @@ class PolicyReader {
     if (quorum === undefined) throw unusable(`${where}: "${name}" is not defined above`);
     this.#quorum = quorum;
   }
+}
+
+// A log that cosigns for itself bears witness to nothing.
+function refuseOtherUse(used: readonly (Vkey | CosignerKey)[], key: Vkey | CosignerKey, where: string): void {
+  if (used.some((known) => isSameKey(known, key)))
+    throw unusable(`${where}: one key is that of a log and of a witness`);
 }
 
 // One witness may have a key of each kind, and is still one.

@@ -207,8 +207,10 @@ export class DecisionStore {
           .where('facts', '=', facts)
           .where('day', '=', day)
           .execute();
-      await tx.deleteFrom('decision_days').where('decisions', '<=', 0).execute();
-      for (const facts of new Set(counts.map((count) => count.facts))) await forgetUnused(tx, facts);
+      for (const facts of new Set(counts.map((count) => count.facts))) {
+        await tx.deleteFrom('decision_days').where('facts', '=', facts).where('decisions', '<=', 0).execute();
+        await forgetUnused(tx, facts);
+      }
       return rows.length;
     });
   }
