@@ -65,6 +65,16 @@ export const SEALED_COMMANDS: Readonly<Record<string, SealedCommand>> = {
       await sealed.run(['monitor', sealed.site.url, '--key', sealed.vkey, ...state, '--once']);
     },
   },
+  witness: {
+    running: async (sealed) => {
+      const { run, site, vkey } = sealed;
+      const [key, data] = [inRoot(sealed, 'witness.key'), ['--data', inRoot(sealed, 'witness-data')]];
+      await run(['witness', 'new', '--out', key, '--name', 'witness.example']);
+      await run(['witness', 'add-log', vkey, ...data]);
+      // It would serve until it is told to end; at the site's own port it says so and ends.
+      await run(['witness', 'serve', '--key', key, ...data, '--port', String(site.port)], 1);
+    },
+  },
   key: {
     running: async ({ run }) => {
       await run(['key', 'new', '--name', 'guest']);
